@@ -7,6 +7,7 @@ import sqlite3
 from dataclasses import dataclass
 
 from hr_centra_pipeline.pages.page_file import Row, one, parsed, rows
+from hr_centra_pipeline.publishing.page_data import normalized_name
 
 PAGE = 50
 """Returns on one page of results."""
@@ -22,17 +23,12 @@ class Found:
     after: str | None
 
 
-def name_of(given: str) -> str:
-    """A name as the publication keeps it: casefolded, without spaces around it and the ``#`` of an order number."""
-    return given.strip()[:_LONGEST].removeprefix("#").casefold()
-
-
 def find(connection: sqlite3.Connection, given: str, *, email_key: str | None, after: str = "") -> Found:
     """The returns that have this name: return id, order number, express code, RMA, SKU, unit, tracking number or e-mail address.
 
     An exception's id finds the return that it is about. ``email_key``: of the tokens that stand for addresses.
     """
-    name = name_of(given)
+    name = normalized_name(given[:_LONGEST])
     if "@" in name and email_key:
         name = hashlib.sha256(f"{email_key}{given.strip().lower()}".encode()).hexdigest()[:24]
     found = rows(

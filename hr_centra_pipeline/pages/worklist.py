@@ -14,9 +14,9 @@ from typing import Self
 from hr_centra_pipeline.core import page_addresses
 from hr_centra_pipeline.core.exception_kinds import EXCEPTION_KINDS
 from hr_centra_pipeline.core.kinds import OWNERS
-from hr_centra_pipeline.pages.finding import name_of
 from hr_centra_pipeline.pages.page_file import Row, rows
 from hr_centra_pipeline.pages.paging import cursor_text, read_cursor
+from hr_centra_pipeline.publishing.page_data import normalized_name
 from hr_centra_pipeline.publishing.page_tables import EXCEPTION_STATES
 from hr_centra_pipeline.publishing.sheet import FORMULA_STARTS
 
@@ -219,7 +219,7 @@ def _condition(wanted: Filter, assigned: Assigned) -> tuple[str, dict[str, objec
             )"""
         )
         given["named"] = wanted.q.removeprefix("#")
-        given["name"] = name_of(wanted.q)
+        given["name"] = normalized_name(wanted.q)
     return " and ".join(parts), given
 
 
