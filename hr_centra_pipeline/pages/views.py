@@ -18,6 +18,7 @@ from hr_centra_pipeline.core import page_addresses
 from hr_centra_pipeline.core.exception_kinds import EXCEPTION_KINDS
 from hr_centra_pipeline.core.kinds import OWNERS
 from hr_centra_pipeline.pages import finding, warehouse_lists, worklist
+from hr_centra_pipeline.pages.manual_entry import entry
 from hr_centra_pipeline.pages.page_file import Row, one, parsed, publication, rows
 from hr_centra_pipeline.pages.words import at, words
 from hr_centra_pipeline.pages.worklist import Assigned, Filter
@@ -78,7 +79,7 @@ def search(connection: sqlite3.Connection, query: Query) -> View:
     """Where a name leads: to the return, if there is one; else the list of those that have it."""
     q, after = query.get("q", "").strip()[:200], query.get("after", "")[:200]
     published = publication(connection)
-    given: dict[str, Any] = {"q": q, "after": after, "publication": published, "page_size": finding.PAGE}
+    given: dict[str, Any] = {"q": q, "after": after, "publication": published, "page_size": finding.PAGE, "found": None}
     if not q:
         return View("search.html", given)
     found = finding.find(connection, q, email_key=published["email_key"], after=after)
@@ -143,7 +144,7 @@ def worklist_page(connection: sqlite3.Connection, query: Query, assigned: Assign
         {
             "publication": publication(connection), "wanted": wanted, "after": after, "page": found, "page_size": worklist.PAGE,
             "counts": worklist.counts(connection, wanted, assigned), "teams": OWNERS, "states": EXCEPTION_STATES,
-            "kinds": list(EXCEPTION_KINDS), "people": people, "here": wanted.address(after=after),
+            "kinds": list(EXCEPTION_KINDS), "people": people, "may_assign": False,
         },
     )  # fmt: skip
 
@@ -164,7 +165,7 @@ def one_exception(connection: sqlite3.Connection, exception_id: str, assigned: A
             "evidence": list(_flat(json.loads(row["evidence"] or "{}"))),
             "return_address": page_addresses.of_return(row["return_id"]) if row["return_id"] else None,
             "worklist_address": Filter(team=row["owner_team"]).address(),
-            "manual_address": page_addresses.of_manual("exceptions", row["kind"]),
+            "manual_address": page_addresses.of_manual("exceptions", row["kind"]), "meaning": entry(row["kind"]), "decided": [],
         },
     )  # fmt: skip
 
