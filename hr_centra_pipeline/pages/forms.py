@@ -1,4 +1,4 @@
-"""Reading what a form sends: bounded, tied to the session that it was shown in, and every field a text without control characters."""
+"""Reading what a form sends: bounded, tied to the session that it was shown in, each field a text without control characters."""
 
 from __future__ import annotations
 

@@ -16,15 +16,15 @@ from typing import Any
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from hr_centra_pipeline.core import page_addresses
 from hr_centra_pipeline.core.errors import ConfigurationError
 from hr_centra_pipeline.core.settings import Settings
 from hr_centra_pipeline.pages.forms import form_of, local_path, posted
-from hr_centra_pipeline.pages.people import LoginSettings, Person, PeopleFile, Way, problem_of_id, user_id
+from hr_centra_pipeline.pages.people import LoginSettings, PeopleFile, Person, Way, problem_of_id, user_id
 from hr_centra_pipeline.pages.sessions import Attempts, Clock, FormKey, Sessions
 from hr_centra_pipeline.pages.site import page, site_of
 from hr_centra_pipeline.pages.visitors import Visitor, owner_of_machine, visitor_of
@@ -59,8 +59,8 @@ class Login:
 
     def __post_init__(self) -> None:
         ticking: dict[str, Any] = {"clock": self.clock} if self.clock else {}
-        hours = {"idle_hours": self.settings.idle_hours, "absolute_hours": self.settings.absolute_hours}
-        self.sessions = Sessions(**hours, **ticking)
+        idle, absolute = self.settings.idle_hours, self.settings.absolute_hours
+        self.sessions = Sessions(idle_hours=idle, absolute_hours=absolute, **ticking)
         self.by_user, self.by_address = Attempts(8, **ticking), Attempts(40, **ticking)
         self._link = ""
         self._link_lock = threading.Lock()
@@ -192,7 +192,7 @@ def opened_login(settings: Settings, *, told: Callable[[str], None] = lambda _: 
     secret = settings.pages_proxy_secret.get_secret_value()
     if chosen.by == "proxy" and len(secret) < _SHORTEST_SECRET:
         raise ConfigurationError(
-            f"{SECRET_VARIABLE}: people.toml has [login] by = \"proxy\": set it to a secret of {_SHORTEST_SECRET} characters or "
+            f'{SECRET_VARIABLE}: people.toml has [login] by = "proxy": set it to a secret of {_SHORTEST_SECRET} characters or '
             'more that the proxy sends, too (docs/operations.md, "Behind a login").'
         )
     return Login(people, chosen, secret, settings.pages_url.startswith("https://"), told)
@@ -220,27 +220,27 @@ def show_login(request: Request) -> Response:
             request, "login.html", title="Log in", status=401, way=login.way, next=next_, user="",
             problem="This link was used already, or is not the last one. Take the newest from the terminal.",
         )  # fmt: skip
-    return page(request, "login.html", title="Log in", way=login.way, next=next_, user="", problem="")
+    return page(request, "login.html", way=login.way, next=next_, user="", problem="")
 
 
 async def log_in(request: Request) -> Response:
     """With a user name and a password."""
     login = site_of(request).login
     if login.way != "passwords":
-        return page(request, "login.html", title="Log in", status=403, way=login.way, next="/", user="", problem="")
+        return page(request, "login.html", 403, way=login.way, next="/", user="", problem="")
     form = await form_of(request)
     user, password = user_id(form.text("user", 200)), form.text("password", _LONGEST_PASSWORD, strip=False)
     next_ = local_path(form.text("next", 500))
-    return await _in_thread(_log_in, request, login, user, password, next_)
+    return await run_in_threadpool(_log_in, request, login, user, password, next_)
 
 
 def _log_in(request: Request, login: Login, user: str, password: str, next_: str) -> Response:
     keys = (login.by_user, ("user", user)), (login.by_address, ("address", login.address_of(request)))
     wait = max(attempts.wait_seconds(key) for attempts, key in keys)
-    given: Mapping[str, Any] = {"title": "Log in", "way": login.way, "next": next_, "user": user}
+    given: Mapping[str, Any] = {"way": login.way, "next": next_, "user": user}
     if wait:
         response = page(
-            request, "login.html", status=429, **given,
+            request, "login.html", 429, **given,
             problem=f"Too many failed attempts. Try again in {-(-wait // 60)} minutes.",
         )  # fmt: skip
         response.headers["Retry-After"] = str(wait)
@@ -250,7 +250,7 @@ def _log_in(request: Request, login: Login, user: str, password: str, next_: str
         for attempts, key in keys:
             attempts.failed(key)
         return page(
-            request, "login.html", status=401, **given, problem="This is not a user's name and their password."
+            request, "login.html", 401, **given, problem="This is not a user's name and their password."
         )  # fmt: skip
     login.by_user.forget(("user", user))
     if old := request.cookies.get(login.cookie):
@@ -258,12 +258,6 @@ def _log_in(request: Request, login: Login, user: str, password: str, next_: str
     answer = RedirectResponse(next_, 303)
     login.keep(answer, login.sessions.open(user, person.password))
     return answer
-
-
-async def _in_thread(function: Callable[..., Response], *given: Any) -> Response:
-    from starlette.concurrency import run_in_threadpool
-
-    return await run_in_threadpool(function, *given)
 
 
 async def log_out(request: Request) -> Response:
@@ -281,4 +275,3 @@ ROUTES = [
     Route("/login", log_in, methods=["POST"]),
     Route("/logout", log_out, methods=["POST"]),
 ]
-START = page_addresses.WORKLIST

@@ -138,7 +138,9 @@ def checked(content: Mapping[str, object], place: str) -> People:
         return People.model_validate(content)
     except ValidationError as error:
         raise ConfigurationError(
-            "\n".join(f"{place}: {'.'.join(map(str, where)) or 'the file'}: {what}." for where, what in mistakes_in(error))
+            "\n".join(
+                f"{place}: {'.'.join(map(str, where)) or 'the file'}: {what}." for where, what in mistakes_in(error)
+            )
         ) from None
 
 
@@ -188,14 +190,13 @@ class PeopleFile:
             self.seen = seen
             try:
                 found = load_people(self.path)
-                if (found is None) != (self.people is None) or (
-                    found is not None and self.people is not None and found.login != self.people.login
-                ):
-                    raise ConfigurationError(f"{self.path}: [login] was changed; restart `hr-centra pages` to use it.")
             except ConfigurationError as error:
                 self.problem = str(error)
-            else:
+                return self.people
+            if (found and found.login) == (self.people and self.people.login):
                 self.people, self.problem = found, None
+            else:
+                self.problem = f"{self.path}: [login] was changed; restart `hr-centra pages` to use it."
         return self.people
 
 
