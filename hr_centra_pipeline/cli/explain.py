@@ -12,9 +12,11 @@ from rich.text import Text
 
 from hr_centra_pipeline.cli.screen import width
 from hr_centra_pipeline.cli.table import DataConsole, DataTable, echo
+from hr_centra_pipeline.core import clock
 from hr_centra_pipeline.core.errors import ConfigurationError
 from hr_centra_pipeline.core.money import shown
 from hr_centra_pipeline.core.settings import Settings
+from hr_centra_pipeline.publishing.refund_sentence import actor_sentence, refund_sentence, wait_sentence
 from hr_centra_pipeline.reconciliation.story import Story, UnitStory, stories
 from hr_centra_pipeline.warehouse.database import Warehouse
 
@@ -35,7 +37,7 @@ def explain_return(named: str, *, as_json: bool = False) -> None:
     if not settings.database.exists():
         raise ConfigurationError(f"{settings.database}: there is no database yet; run `hr-centra sync` first.")
     with Warehouse(settings.database).transaction() as connection:
-        found = stories(connection, named)
+        found = stories(connection, named, clock.now())
     if as_json:
         echo(simplejson.dumps([asdict(story) for story in found], indent=2, use_decimal=True, default=str))
         return
@@ -48,6 +50,9 @@ def _print(console: Console, story: Story) -> None:
     code = f" ({story.express_code})" if story.express_code else ""
     console.print(Text.assemble((f"Return {story.return_id}", "bold"), f"{code}, order {', '.join(story.orders)}\n"))
     console.print(_units(story.units, is_narrow=console.width < _NARROW))
+    for sentence in (*map(refund_sentence, story.refunds), *map(wait_sentence, story.waits), actor_sentence(story)):
+        console.print(Text(sentence))
+    console.print()
     timeline = DataTable(box=box.SIMPLE_HEAD, pad_edge=False)
     for name in ("UTC", "who", "unit"):
         timeline.add_whole(name)

@@ -9,6 +9,7 @@ from typing import Any
 import dagster as dg
 
 from hr_centra_pipeline.core import months
+from hr_centra_pipeline.core.errors import RunFailed
 from hr_centra_pipeline.core.money import minor_units
 from hr_centra_pipeline.month_end import due
 from hr_centra_pipeline.orchestration import markdown
@@ -26,6 +27,7 @@ from hr_centra_pipeline.orchestration.run import Run
 from hr_centra_pipeline.publishing import charts
 from hr_centra_pipeline.publishing.content import Content, workbook_key
 from hr_centra_pipeline.publishing.pack import PACKED, Pack, export_month
+from hr_centra_pipeline.publishing.page_data import write_months
 from hr_centra_pipeline.publishing.publish import publish
 from hr_centra_pipeline.publishing.workbook import rollforward_rows, summary_rows
 from hr_centra_pipeline.warehouse.tables.month_end_tables import MONTHLY as TABLES
@@ -78,6 +80,10 @@ def month_end(context: dg.AssetExecutionContext, run: Run) -> Iterator[dg.Materi
             # A range of months is one step: each month keeps its own figures.
             context.add_asset_metadata(metadata, asset_key=name, partition_key=partition)
     publish(run.warehouse, run.settings, run.now, history_every=run.policy.policy.publishing.history_every)
+    try:
+        write_months(run.warehouse, run.settings, run.now)
+    except RunFailed as error:  # the months are made: only the pages show them as they were until the next sync
+        context.log.warning(str(error))
     yield from results(run.warehouse, NAMES, checks=_checks(packs, run.now))
     yield dg.MaterializeResult(asset_key=_PACK)
 
