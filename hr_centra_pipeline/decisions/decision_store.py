@@ -329,7 +329,7 @@ class DecisionStore:
             for start in range(0, len(decision_ids), 500):
                 some = decision_ids[start : start + 500]
                 query = sa.select(DECISIONS.c.decision_id, DECISIONS.c.sha256).where(DECISIONS.c.decision_id.in_(some))
-                found.update({one: sha256 for one, sha256 in connection.execute(query)})
+                found.update(connection.execute(query).tuples().all())
         return found
 
     def verify_chain(self) -> Chain:

@@ -83,26 +83,33 @@ WAITING = sa.Table("waiting", METADATA, sa.Column("number", sa.Integer, primary_
 
 VERSIONS = sa.Table("versions", METADATA, sa.Column("version", sa.Integer, primary_key=True))
 
-_KEPT = "is append-only: nothing that was recorded is changed or deleted"
+
+def _refused(table: sa.Table, verb: str, called: str, when: str = "") -> str:
+    words = f"{table.name} is append-only: nothing that was recorded is changed or deleted"
+    return (
+        f"create trigger if not exists {table.name}_{called}_refused before {verb} on {table.name}{when}"
+        f" begin select raise(abort, '{words}'); end"
+    )
+
+
+def _is_there(table: sa.Table) -> str:
+    key = next(iter(table.primary_key.columns)).name
+    return f" when exists (select 1 from {table.name} where {key} = new.{key})"  # noqa: S608 - our own names
+
+
+_IS_NO_ERASURE = (
+    " when new.number <> old.number"
+    " or not exists (select 1 from erasures where number = new.number and salt = new.salt)"
+)
 TRIGGERS: tuple[str, ...] = (
     *(
-        f"create trigger if not exists {table}_{verb}_refused before {verb} on {table}"
-        f" begin select raise(abort, '{table} {_KEPT}'); end"
-        for table in ("decisions", "outcomes", "erasures", "subjects")
+        _refused(table, verb, verb)
+        for table in (DECISIONS, OUTCOMES, ERASURES, SUBJECTS)
         for verb in ("update", "delete")
     ),
-    # "insert or replace" would delete a row without asking the trigger above.
-    *(
-        f"create trigger if not exists {table.name}_replace_refused before insert on {table.name}"
-        f" when exists (select 1 from {table.name} where {key} = new.{key})"
-        f" begin select raise(abort, '{table.name} {_KEPT}'); end"
-        for table in (DECISIONS, CONTENTS, OUTCOMES, ERASURES)
-        for key in [next(iter(table.primary_key.columns)).name]
-    ),
-    f"create trigger if not exists contents_delete_refused before delete on contents"
-    f" begin select raise(abort, 'contents {_KEPT}'); end",
-    "create trigger if not exists contents_update_refused before update on contents"
-    " when new.number <> old.number or not exists (select 1 from erasures where number = new.number and salt = new.salt)"
-    f" begin select raise(abort, 'contents {_KEPT}, but for an erasure that is recorded'); end",
+    # "insert or replace" would delete a row without asking the triggers above.
+    *(_refused(table, "insert", "replace", _is_there(table)) for table in (DECISIONS, CONTENTS, OUTCOMES, ERASURES)),
+    _refused(CONTENTS, "delete", "delete"),
+    _refused(CONTENTS, "update", "update", _IS_NO_ERASURE),
 )
 """Statements that make the tables append-only for every writer, this program included."""
