@@ -280,11 +280,15 @@ def _count(pages: sqlite3.Connection) -> None:
     pages.execute("delete from exception_counts")
     pages.execute(
         """
-        insert into exception_counts (state, owner_team, kind, currency, exceptions, overdue, amount)
-        select state, owner_team, kind, currency, exceptions, overdue, printf('%d.%04d', total / 10000, total % 10000)
+        insert into exception_counts
+            (state, owner_team, kind, currency, exceptions, overdue, amount, overdue_amount, oldest)
+        select
+            state, owner_team, kind, currency, exceptions, overdue, printf('%d.%04d', total / 10000, total % 10000),
+            printf('%d.%04d', overdue_total / 10000, overdue_total % 10000), oldest
         from (
             select state, owner_team, kind, coalesce(currency, '') as currency, count(*) as exceptions, sum(overdue) as overdue,
-                coalesce(sum(amount_sort), 0) as total
+                coalesce(sum(amount_sort), 0) as total, coalesce(sum(amount_sort * overdue), 0) as overdue_total,
+                min(opened_at) as oldest
             from exceptions group by 1, 2, 3, 4
         )
         """
@@ -395,12 +399,14 @@ def _publication(
         """
     ).fetchall()
     cutover = connection.execute("select cutover from policy.parameters").fetchone()
+    email_key = connection.execute("select value from meta.keys where name = 'personal'").fetchone()
     return {
         "only": 1, "number": number, "as_of": instant_text(now), "written_at": instant_text(datetime.now(UTC)),
         "code_version": code_version(), "mode": settings.mode, "made_with": made_with,
         "batch": watermarks.read(connection, watermarks.RECONCILIATION),
         "currencies": json.dumps([currency for (currency,) in currencies]),
-        "cutover": instant_text(cutover[0]) if cutover and cutover[0] else None, "rewritten": report.written,
+        "cutover": instant_text(cutover[0]) if cutover and cutover[0] else None,
+        "email_key": email_key[0] if email_key else None, "rewritten": report.written,
     }  # fmt: skip
 
 
