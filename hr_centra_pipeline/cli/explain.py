@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict
+from datetime import datetime
 from decimal import Decimal
 
-import simplejson
 from rich import box
 from rich.console import Console
 from rich.text import Text
@@ -39,11 +40,16 @@ def explain_return(named: str, *, as_json: bool = False) -> None:
     with Warehouse(settings.database).transaction() as connection:
         found = stories(connection, named, clock.now())
     if as_json:
-        echo(simplejson.dumps([asdict(story) for story in found], indent=2, use_decimal=True, default=str))
+        echo(json.dumps([asdict(story) for story in found], indent=2, default=_plain))
         return
     console = DataConsole(width=min(width(), 140))
     for story in found:
         _print(console, story)
+
+
+def _plain(value: object) -> str:
+    """As the pages have it: a time in UTC, and an exact amount as text."""
+    return clock.instant_text(value) if isinstance(value, datetime) else str(value)
 
 
 def _print(console: Console, story: Story) -> None:
