@@ -19,6 +19,7 @@ from hr_centra_pipeline.core import addresses
 from hr_centra_pipeline.core.errors import ConfigurationError, RunFailed
 from hr_centra_pipeline.core.settings import Settings
 from hr_centra_pipeline.pages import login as logging_in
+from hr_centra_pipeline.pages import views_work
 from hr_centra_pipeline.pages.forms import Refused
 from hr_centra_pipeline.pages.guard import LOOPBACK, Bounds, Guard
 from hr_centra_pipeline.pages.login import Login, opened_login
@@ -31,7 +32,7 @@ _HEADINGS = {403: "Not allowed", 404: "Not found", 405: "Not possible"}
 
 def routes() -> list[BaseRoute]:
     """Every page; a module of pages is listed here."""
-    return [Route("/ping", _ping), Route("/static/{name}", _style), *logging_in.ROUTES]
+    return [Route("/ping", _ping), Route("/static/{name}", _style), *logging_in.ROUTES, *views_work.ROUTES]
 
 
 def application(

@@ -149,8 +149,10 @@ def worklist_page(connection: sqlite3.Connection, query: Query, assigned: Assign
     )  # fmt: skip
 
 
-def one_exception(connection: sqlite3.Connection, exception_id: str, assigned: Assigned) -> View:
-    """One exception, open or closed within the last months."""
+def one_exception(
+    connection: sqlite3.Connection, exception_id: str, assigned: Assigned, decided: Sequence[Row]
+) -> View:
+    """One exception, open or closed within the last months. ``decided``: decisions that its history does not show."""
     row = one(connection, "select * from exceptions where exception_id = $id", {"id": exception_id})
     if row is None:
         return missing(
@@ -165,7 +167,8 @@ def one_exception(connection: sqlite3.Connection, exception_id: str, assigned: A
             "evidence": list(_flat(json.loads(row["evidence"] or "{}"))),
             "return_address": page_addresses.of_return(row["return_id"]) if row["return_id"] else None,
             "worklist_address": Filter(team=row["owner_team"]).address(),
-            "manual_address": page_addresses.of_manual("exceptions", row["kind"]), "meaning": entry(row["kind"]), "decided": [],
+            "manual_address": page_addresses.of_manual("exceptions", row["kind"]), "meaning": entry(row["kind"]),
+            "decided": decided,
         },
     )  # fmt: skip
 
@@ -259,10 +262,11 @@ def _link_returns(found: Sequence[Row]) -> None:
 _AREAS = {
     "sync": ("Syncs", "operations"), "sources": ("Sources", "operations"), "gaps": ("What is not covered", "exceptions"),
     "quota": ("Centra’s quota", "operations"), "in_doubt": ("In doubt", "exceptions"),
-    "contract": ("Centra’s schema", "operations"), "drift": ("Words that are not known", "operations"),
+    "contract": ("Centra’s schema", "operations"), "quarantine": ("Rows set aside", "exceptions"),
+    "drift": ("Words that are not known", "operations"),
     "inbox": ("Webhooks", "events"),
 }  # fmt: skip
-_SECTIONS = {"gaps": "source_not_covered", "in_doubt": "write_in_doubt"}
+_SECTIONS = {"gaps": "source_not_covered", "in_doubt": "write_in_doubt", "quarantine": "quarantined_row"}
 
 
 def health(connection: sqlite3.Connection, now: datetime, waiting: int) -> View:
