@@ -18,8 +18,9 @@ from starlette.routing import BaseRoute, Route
 from hr_centra_pipeline.core import addresses
 from hr_centra_pipeline.core.errors import ConfigurationError, RunFailed
 from hr_centra_pipeline.core.settings import Settings
+from hr_centra_pipeline.decisions.decision_store import DecisionStore, StoreFailed, TooManyWaiting
 from hr_centra_pipeline.pages import login as logging_in
-from hr_centra_pipeline.pages import views_work
+from hr_centra_pipeline.pages import views_decisions, views_finance, views_manual, views_work
 from hr_centra_pipeline.pages.forms import Refused
 from hr_centra_pipeline.pages.guard import LOOPBACK, Bounds, Guard
 from hr_centra_pipeline.pages.login import Login, opened_login
@@ -32,7 +33,15 @@ _HEADINGS = {403: "Not allowed", 404: "Not found", 405: "Not possible"}
 
 def routes() -> list[BaseRoute]:
     """Every page; a module of pages is listed here."""
-    return [Route("/ping", _ping), Route("/static/{name}", _style), *logging_in.ROUTES, *views_work.ROUTES]
+    return [
+        Route("/ping", _ping),
+        Route("/static/{name}", _style),
+        *logging_in.ROUTES,
+        *views_work.ROUTES,
+        *views_manual.ROUTES,
+        *views_finance.ROUTES,
+        *views_decisions.ROUTES,
+    ]
 
 
 def application(
@@ -42,13 +51,14 @@ def application(
     app = Starlette(
         routes=routes(),
         exception_handlers={
-            HTTPException: _told, Refused: _refused, NothingPublished: _unpublished, Exception: _failed,
+            HTTPException: _told, Refused: _refused, NothingPublished: _unpublished, StoreFailed: _busy,
+            TooManyWaiting: _busy, Exception: _failed,
         },
     )  # fmt: skip
-    site = Site(settings, login, address)
+    site = Site(settings, login, address, DecisionStore(settings))
     app.state.site = site
     name = urlsplit(settings.pages_url).hostname or ""
-    return Guard(app, site, hosts=(name, *hosts), bounds=bounds or Bounds())
+    return Guard(app, site, hosts=(name, *hosts), bounds=bounds or Bounds(upload_paths=views_decisions.UPLOAD_PATHS))
 
 
 def serve(settings: Settings, host: str, port: int, *, listening: Callable[[str], None]) -> None:
@@ -141,6 +151,11 @@ def _told(request: Request, error: Exception) -> Response:
 
 def _refused(request: Request, error: Exception) -> Response:
     return refusal(request, getattr(error, "status", 400), "Not recorded", str(error))
+
+
+def _busy(request: Request, error: Exception) -> Response:
+    _log.warning("%s: %s", request.scope["path"], error)
+    return refusal(request, 503, "Not recorded", f"{error} Nothing was recorded; send the form again later.")
 
 
 def _unpublished(request: Request, error: Exception) -> Response:

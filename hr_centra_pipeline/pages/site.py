@@ -8,6 +8,7 @@ A template extends ``layout.html`` and fills its blocks ``title`` and ``content`
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from hr_centra_pipeline.core import page_addresses
 from hr_centra_pipeline.core.settings import Settings
+from hr_centra_pipeline.decisions.decision_store import DecisionStore, Kept
 from hr_centra_pipeline.pages.page_file import NothingPublished, publication, reading
 from hr_centra_pipeline.pages.views import View
 from hr_centra_pipeline.pages.visitors import Visitor
@@ -51,6 +53,7 @@ class Site:
     settings: Settings
     login: Login
     address: str
+    store: DecisionStore
 
 
 def site_of(request: Request) -> Site:
@@ -61,6 +64,12 @@ def site_of(request: Request) -> Site:
 def settings_of(request: Request) -> Settings:
     """The settings that the site was started with."""
     return site_of(request).settings
+
+
+def decisions_of(request: Request, subject: str, most: int = 50) -> list[Kept]:
+    """The newest decisions about a subject of ``decisions/kinds.py``, such as ``about_exception(...)``."""
+    store = site_of(request).store
+    return store.recent(most, about=subject) if store.exists else []
 
 
 def show(request: Request, view: View) -> Response:
@@ -82,9 +91,11 @@ def refusal(request: Request, status: int, heading: str, text: str) -> HTMLRespo
     return page(request, "refused.html", status, heading=heading, text=text)
 
 
-def found(request: Request, exists: bool) -> None:
-    """Raises:
-    HTTPException: 404, where something does not exist.
+def must_exist(request: Request, exists: bool) -> None:
+    """Answer 404 where what is asked for does not exist.
+
+    Raises:
+        HTTPException: it does not.
     """
     if not exists:
         raise HTTPException(404, f"There is no page at {request.scope['path'][:200]}.")
@@ -138,7 +149,7 @@ def templates() -> Environment:
         loader=PackageLoader("hr_centra_pipeline.pages"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
-    environment.filters |= {**FILTERS, "size": size}
+    environment.filters |= {**FILTERS, "size": size, "json": json.dumps}
     environment.globals |= {
         "addresses": page_addresses, "navigation": NAVIGATION, "style": style_address,
     }  # fmt: skip

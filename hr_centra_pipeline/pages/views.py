@@ -6,6 +6,7 @@ Each function reads one snapshot of the publication, and answers the name of a t
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -15,16 +16,18 @@ from itertools import groupby
 from typing import Any
 
 from hr_centra_pipeline.core import page_addresses
+from hr_centra_pipeline.core.codes import needs_approval
 from hr_centra_pipeline.core.exception_kinds import EXCEPTION_KINDS
 from hr_centra_pipeline.core.kinds import OWNERS
+from hr_centra_pipeline.core.words import effect_text
 from hr_centra_pipeline.pages import finding, warehouse_lists, worklist
-from hr_centra_pipeline.pages.manual_entry import entry
+from hr_centra_pipeline.pages.manual import manual_section
 from hr_centra_pipeline.pages.page_file import Row, one, parsed, publication, rows
 from hr_centra_pipeline.pages.words import at, words
 from hr_centra_pipeline.pages.worklist import Assigned, Filter
 from hr_centra_pipeline.publishing.page_tables import EXCEPTION_STATES
 from hr_centra_pipeline.publishing.refund_sentence import refund_sentence, wait_sentence
-from hr_centra_pipeline.reconciliation.story import Reported, read_story
+from hr_centra_pipeline.reconciliation.story import Reported, Story, read_story
 
 Query = Mapping[str, str]
 _OLD_AFTER = timedelta(hours=3)
@@ -108,6 +111,7 @@ def one_return(connection: sqlite3.Connection, return_id: str) -> View:
             "exceptions": [
                 asdict(trouble) | {"address": page_addresses.of_exception(trouble.exception_id)} for trouble in story.exceptions
             ],
+            "to_approve": _to_approve(story), "can_adopt": _is_before_cutover(story),
             "timeline": [
                 (day, list(lines)) for day, lines in groupby(story.timeline, lambda line: f"{line.at:%A, %Y-%m-%d}")
             ],
@@ -144,15 +148,13 @@ def worklist_page(connection: sqlite3.Connection, query: Query, assigned: Assign
         {
             "publication": publication(connection), "wanted": wanted, "after": after, "page": found, "page_size": worklist.PAGE,
             "counts": worklist.counts(connection, wanted, assigned), "teams": OWNERS, "states": EXCEPTION_STATES,
-            "kinds": list(EXCEPTION_KINDS), "people": people, "may_assign": False,
+            "kinds": list(EXCEPTION_KINDS), "people": people,
         },
     )  # fmt: skip
 
 
-def one_exception(
-    connection: sqlite3.Connection, exception_id: str, assigned: Assigned, decided: Sequence[Row]
-) -> View:
-    """One exception, open or closed within the last months. ``decided``: decisions that its history does not show."""
+def one_exception(connection: sqlite3.Connection, exception_id: str, assigned: Assigned) -> View:
+    """One exception, open or closed within the last months."""
     row = one(connection, "select * from exceptions where exception_id = $id", {"id": exception_id})
     if row is None:
         return missing(
@@ -160,6 +162,12 @@ def one_exception(
             f"The last sync knows no exception {exception_id}: it was closed more than 90 days ago, or never was.",
         )
     found = parsed(row, "history")
+    meaning = manual_section("exceptions", row["kind"])
+    of_return = None
+    if row["return_id"]:
+        of_return = one(connection, "select story from returns where return_id = $id", {"id": row["return_id"]})
+    story = read_story(of_return["story"]) if of_return else None
+    is_open = row["state"] != "closed"
     return View(
         "exception.html",
         {
@@ -167,10 +175,36 @@ def one_exception(
             "evidence": list(_flat(json.loads(row["evidence"] or "{}"))),
             "return_address": page_addresses.of_return(row["return_id"]) if row["return_id"] else None,
             "worklist_address": Filter(team=row["owner_team"]).address(),
-            "manual_address": page_addresses.of_manual("exceptions", row["kind"]), "meaning": entry(row["kind"]),
-            "decided": decided,
+            "manual_address": page_addresses.of_manual("exceptions", row["kind"]), "meaning": meaning,
+            "forms_for": set(_COMMAND.findall(f"{row['next_step']} {meaning.striptags()}")) if is_open else set(),
+            "to_approve": _to_approve(story, row["return_item_id"]) if story and is_open else [],
+            "can_adopt": story is not None and is_open and _is_before_cutover(story),
+            "guarded": next(iter(_GUARDED.findall(row["next_step"])), ""),
         },
     )  # fmt: skip
+
+
+_COMMAND = re.compile(r"\bhr-centra (approve|adopt|tie|raise|reorder|pay-instead)\b")
+"""A command that a next step or the manual names: its form is offered. Nothing is decided by it."""
+_GUARDED = re.compile(r"\bhr-centra raise (credit_note|inventory_adjustment|exchange_order|status_update)\b")
+
+
+def _to_approve(story: Story, unit: str | None = None) -> list[Row]:
+    """What waits for an approval: of one unit, with what belongs to the whole return, or of all of them."""
+    return [
+        {
+            "effect_key": sent.effect_key, "approval_sha256": None, "amount": sent.amount, "currency": sent.currency,
+            "what": f"{effect_text(sent.effect_kind)} of {sent.return_item_id or 'the return'}: {sent.reason}",
+        }
+        for sent in story.sent
+        if sent.state == "planned" and needs_approval(sent.reason_code) and unit in (None, sent.return_item_id)
+    ]  # fmt: skip
+
+
+def _is_before_cutover(story: Story) -> bool:
+    return any(wait.reason_code == "before_cutover" for wait in story.waits) or any(
+        sent.reason_code == "before_cutover" and sent.state == "planned" for sent in story.sent
+    )
 
 
 def _flat(value: object, name: str = "") -> Iterator[tuple[str, str]]:
