@@ -41,11 +41,12 @@ class UnitStory:
 
 @dataclass(frozen=True)
 class OpenException:
-    """One exception that is open, with what to do."""
+    """One exception that is open, with what to do. ``is_dry_run``: only because nothing is sent; nobody has to act."""
 
     kind: str
     detail: str
     next_step: str
+    is_dry_run: bool = False
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,15 @@ def _story(connection: Connection, return_id: str) -> Story:
     parameters = {"returns": [return_id], "orders": orders, "waiting": list(codes.WAITING)}
     timeline = run_sql(connection, "hr_centra_pipeline.reconciliation", "story.sql", parameters).fetchall()
     exceptions = connection.execute(
-        "select kind, detail, next_step from reconciliation.exceptions where return_id = ? order by opened_at, kind",
+        """
+        select kind, detail, next_step, is_dry_run
+        from (
+            select *, false as is_dry_run from reconciliation.exceptions
+            union all by name
+            select *, true as is_dry_run from reconciliation.dry_run_items
+        )
+        where return_id = ? order by is_dry_run, opened_at, kind
+        """,
         [return_id],
     ).fetchall()
     return Story(
