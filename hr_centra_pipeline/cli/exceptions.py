@@ -18,14 +18,14 @@ from hr_centra_pipeline.core.settings import Settings
 from hr_centra_pipeline.publishing.publish import DATABASE
 
 
-def show_exceptions(owner: str | None, *, as_json: bool = False) -> None:
+def show_exceptions(team: str | None, *, as_json: bool = False) -> None:
     """Print the open exceptions of the last sync, the most urgent first.
 
     Raises:
         ConfigurationError: nothing was published yet, or no team has that name.
     """
-    if owner is not None and owner not in OWNERS:
-        raise ConfigurationError(f"--owner {owner}: one of {', '.join(OWNERS)}.")
+    if team is not None and team not in OWNERS:
+        raise ConfigurationError(f"--team {team}: one of {', '.join(OWNERS)}.")
     file = Settings.from_environment().published / DATABASE
     if not file.exists():
         raise ConfigurationError(f"{file}: nothing was published yet; run `hr-centra sync` first.")
@@ -33,10 +33,10 @@ def show_exceptions(owner: str | None, *, as_json: bool = False) -> None:
         published.execute("set timezone = 'UTC'")
         found = published.execute(
             """
-            select * from reconciliation.exceptions where $owner is null or owner_team = $owner
+            select * from reconciliation.exceptions where $team is null or owner_team = $team
             order by overdue desc, due_at, kind, return_id, return_item_id, exception_id
             """,
-            {"owner": owner},
+            {"team": team},
         )
         names = [column[0] for column in found.description]
         rows = [dict(zip(names, row, strict=True)) for row in found.fetchall()]
