@@ -487,6 +487,12 @@ def _sandbox() -> typer.Typer:
     return sandbox_app
 
 
+def _people() -> typer.Typer:
+    from hr_centra_pipeline.cli.people_commands import app as people
+
+    return people
+
+
 def _inbox() -> typer.Typer:
     from hr_centra_pipeline.cli.inbox_commands import app as inbox_app
 
@@ -494,6 +500,7 @@ def _inbox() -> typer.Typer:
 
 
 app.add_typer(_inbox(), name="inbox", rich_help_panel=RUN)
+app.add_typer(_people(), name="people", rich_help_panel=SET_UP)
 app.add_typer(_sandbox(), name="sandbox", rich_help_panel=LEARN)
 
 

@@ -93,6 +93,7 @@ def _shown(content: Content, pack: Pack, pages_url: str) -> dict[dg.AssetKey, di
     told: dict[str, Any] = {
         "download": dg.MetadataValue.url(f"{pages_url}{page_addresses.of_month(content.month)}"),
         "status of its figures": content.status, "standing": pack.standing, "open items": pack.report.open_items,
+        "open only because nothing was sent": pack.report.dry_run_items,
         "late items": pack.report.late_items,
     }  # fmt: skip
     summary, rolled, picture = (dg.MetadataValue.md(draw(content)) for draw in (_summary, _rolled, _picture))
