@@ -30,7 +30,6 @@ ACTORS = (
     "shopper",
     "carrier",
     "happy_returns",
-    "provider",
     "hr_centra",
     "nobody",
 )
@@ -111,6 +110,9 @@ PUBLICATION = PageTable(
         "batch": whole("up to which batch the last reconciliation had looked at what was landed"),
         "currencies": text("JSON: the currencies that returns are in, the most frequent first"),
         "cutover": text("returns started before this time are observed, never acted on", null=True),
+        "email_key": text(
+            "key of the tokens that stand for e-mail addresses, so that an address can be looked up", null=True
+        ),
         "rewritten": whole("returns that were written this time"),
     },
     ("only",),
@@ -176,6 +178,8 @@ EXCEPTION_COUNTS = PageTable(
         "exceptions": whole("how many"),
         "overdue": whole("of these, overdue"),
         "amount": text("their money at stake, exact decimal"),
+        "overdue_amount": text("of this, that of overdue ones"),
+        "oldest": text("when the oldest one opened"),
     },
     ("state", "owner_team", "kind", "currency"),
     is_narrow=True,
@@ -272,7 +276,7 @@ PUT_AWAYS = PageTable(
         "row_hash": _ROW_HASH,
     },
     ("return_item_id",),
-    ("warehouse_id, movement, graded_at", "movement, graded_at", "return_id"),
+    ("graded_at, return_item_id", "warehouse, graded_at, return_item_id", "return_id"),
 )
 
 HOLDS = PageTable(
@@ -350,7 +354,7 @@ HEALTH = PageTable(
     "one row per thing that is looked at",
     {
         "place": whole("order in which they are shown"),
-        "area": text("sync, sources, gaps, quota, in_doubt, contract, drift, inbox"),
+        "area": text("sync, sources, gaps, quota, in_doubt, contract, drift, inbox, quarantine"),
         "name": text("what is looked at"),
         "value": text("what was found"),
         "level": text("ok, warning or error"),

@@ -19,6 +19,7 @@ from hr_centra_pipeline.core.money import rounded, shown
 from hr_centra_pipeline.publishing import page_tables
 from hr_centra_pipeline.publishing.page_tables import PageTable, sort_amount
 
+EMAIL_KEY = "the key of this file's tokens"
 NOW = datetime(2026, 9, 30, 12, tzinfo=UTC)
 """When the file claims to have been written."""
 Row = dict[str, Any]
@@ -38,6 +39,11 @@ def return_id(number: int) -> str:
 def exception_id(number: int) -> str:
     """The id of the exception of this number, from 0."""
     return "EX" + _letters(f"exception {number}")
+
+
+def email_of(named: str) -> str:
+    """The shopper's e-mail address of a return; the file has its token alone."""
+    return f"{named.lower()}@example.com"
 
 
 def fill(path: Path, *, returns: int = 20, exceptions: int = 10, seed: int = 1) -> None:
@@ -102,7 +108,7 @@ def _publication(returns: int) -> Row:
     return {
         "only": 1, "number": 7, "as_of": instant_text(NOW), "written_at": instant_text(NOW + timedelta(minutes=1)),
         "code_version": "1.0", "mode": "live", "made_with": "0" * 64, "batch": 1, "currencies": json.dumps(_CURRENCIES),
-        "cutover": _at(60), "rewritten": returns,
+        "cutover": _at(60), "email_key": EMAIL_KEY, "rewritten": returns,
     }  # fmt: skip
 
 
@@ -200,7 +206,7 @@ def _names(story: dict[str, Any]) -> list[Row]:
     found = [
         ("return", story["return_id"]), ("order", story["orders"][0]), ("express_code", story["express_code"]),
         ("sku", unit["sku"]), ("unit", unit["return_item_id"]),
-        ("email_token", hashlib.sha256(story["return_id"].encode()).hexdigest()[:24]),
+        ("email_token", hashlib.sha256(f"{EMAIL_KEY}{email_of(story['return_id'])}".encode()).hexdigest()[:24]),
     ]  # fmt: skip
     if centra := story["refunds"][0]["centra_return_id"]:
         found.append(("rma", str(centra)))
@@ -253,15 +259,16 @@ def _exception(number: int, stories: list[dict[str, Any]], state: str, chance: r
 
 
 def _counts(exceptions: list[Row]) -> list[Row]:
-    found: dict[tuple[str, str, str, str], tuple[int, int, Decimal]] = {}
+    found: dict[tuple[str, str, str, str], list[Row]] = {}
     for row in exceptions:
-        key = (row["state"], row["owner_team"], row["kind"], row["currency"] or "")
-        count, overdue, amount = found.get(key, (0, 0, Decimal("0.0000")))
-        found[key] = (count + 1, overdue + row["overdue"], amount + Decimal(row["amount"] or 0))
+        found.setdefault((row["state"], row["owner_team"], row["kind"], row["currency"] or ""), []).append(row)
+    nothing = Decimal("0.0000")
     return [
-        {"state": state, "owner_team": team, "kind": kind, "currency": currency, "exceptions": count, "overdue": overdue,
-         "amount": str(amount)}
-        for (state, team, kind, currency), (count, overdue, amount) in sorted(found.items())
+        {"state": state, "owner_team": team, "kind": kind, "currency": currency, "exceptions": len(rows),
+         "overdue": sum(row["overdue"] for row in rows), "oldest": min(row["opened_at"] for row in rows),
+         "amount": str(sum((Decimal(row["amount"] or 0) for row in rows), nothing)),
+         "overdue_amount": str(sum((Decimal(row["amount"] or 0) for row in rows if row["overdue"]), nothing))}
+        for (state, team, kind, currency), rows in sorted(found.items())
     ]  # fmt: skip
 
 
