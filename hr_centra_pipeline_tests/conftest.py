@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import hypothesis
@@ -27,12 +28,34 @@ _MOST_CASES = 4
 # Directories whose tests are too quick for that to matter, or read a text each.
 _ALL_CASES = ("core", "hr_centra_pipeline_tests", "warehouse", "kinds", "effects", "bad_inputs")
 
-# Of these, about rarer situations and whole syncs each, the first test runs with `make test`.
-_RARE = (
-    "test_renamed.py", "test_bundles.py", "test_tax_on_top.py", "test_settings_touch.py", "test_integrations.py",
-    "test_emails.py", "test_gift_cards.py", "test_lost_ledger.py", "test_two_steps.py", "test_restored.py", "test_belonging.py",
-    "test_status.py", "test_what_was_charged.py",
-)  # fmt: skip
+# Tests that run a whole sync or a whole reconciliation each. Of these files one test in so many runs with `make test`, beginning
+# with the first, and the others with `make slow`: which file has which share follows from what it costs and how rare it is.
+_SHARES: Mapping[str, Mapping[int, tuple[str, ...]]] = {
+    "push": {
+        100: (
+            "test_renamed.py", "test_bundles.py", "test_tax_on_top.py", "test_settings_touch.py", "test_integrations.py",
+            "test_emails.py", "test_gift_cards.py", "test_lost_ledger.py", "test_two_steps.py", "test_restored.py",
+            "test_belonging.py", "test_status.py", "test_what_was_charged.py",
+        ),
+        3: (
+            "test_people.py", "test_contract.py", "test_guards.py", "test_unknown_outcomes.py", "test_exchanges.py",
+            "test_stock.py",
+        ),
+    },
+    "reconciliation": {
+        4: ("test_payouts.py", "test_rows_and_currencies.py", "test_corrections.py", "test_tax_on_top.py"),
+        3: (
+            "test_four_sides.py", "test_exchanges_and_money.py", "test_who_paid.py", "test_who_wrote_it.py", "test_shadow.py",
+            "test_silent_cases.py", "test_reasons.py", "test_settings_of_amounts.py", "test_other_kinds.py",
+        ),
+    },
+    "centra": {3: ("test_compare.py", "test_history.py", "test_named_pulls.py", "test_contract_record.py")},
+    "happy_returns": {3: ("test_units_of_feeds.py",), 2: ("test_ingest.py", "test_odd_rows.py", "test_events.py")},
+    "payouts": {2: ("test_payouts.py",)},
+    "publishing": {2: ("test_pack.py", "test_round_trip.py")},
+    "matching": {2: ("test_match.py",)},
+    "month_end": {3: ("test_exchanges.py",), 2: ("test_month_end.py", "test_rollforward.py")},
+}  # fmt: skip
 
 _LONG = ("test_truth.py", "test_whole_flow.py", "test_first_contact.py", "test_instance.py", "test_backfill.py")
 
@@ -45,17 +68,25 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         name = getattr(item, "originalname", item.name)
         if item.name != name and item.path.parent.name not in _ALL_CASES and not item.get_closest_marker("slow"):
             cases.setdefault((item.path, name), []).append(item)
-    first: dict[Path, pytest.Item] = {}
+    seen: Counter[Path] = Counter()
     for item in items:
-        is_rare = item.path.name in _RARE and item.path.parent.name == "push" and not item.get_closest_marker("slow")
-        if is_rare and first.setdefault(item.path, item) is not item:
-            item.add_marker(pytest.mark.slow)
+        share = _share(item.path)
+        if share > 1 and not item.get_closest_marker("slow"):
+            if seen[item.path] % share:
+                item.add_marker(pytest.mark.slow)
+            seen[item.path] += 1
     for many in cases.values():
         kept = {round(place * (len(many) - 1) / (_MOST_CASES - 1)) for place in range(_MOST_CASES)}
         for place, item in enumerate(many):
             if len(many) > _MOST_CASES and place not in kept:
                 item.add_marker(pytest.mark.slow)
     items.sort(key=lambda item: item.path.name not in _LONG)
+
+
+def _share(path: Path) -> int:
+    """One in how many tests of a file runs with `make test`."""
+    shares = _SHARES.get(path.parent.name) or {}
+    return next((share for share, files in shares.items() if path.name in files), 1)
 
 
 @pytest.fixture(autouse=True)

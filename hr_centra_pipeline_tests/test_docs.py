@@ -12,8 +12,10 @@ from hr_centra_pipeline.core.kinds import OWNERS
 from hr_centra_pipeline.core.policy import Policy
 from hr_centra_pipeline.core.settings import Settings
 from hr_centra_pipeline.orchestration.assets import push as push_assets
+from hr_centra_pipeline.publishing.publish import SOURCES
 from hr_centra_pipeline.sources.centra.assumptions import Known, ledger
 from hr_centra_pipeline.sources.centra.vendors_page import page as vendors_page
+from hr_centra_pipeline.warehouse.database import Connection
 from hr_centra_pipeline.warehouse.tables import DERIVED
 
 ROOT = Path(__file__).parents[1]
@@ -106,3 +108,26 @@ def _all_known() -> list[Known]:
     found = ledger()
     coordinates = [known for of in found.coordinates.values() for known in of.values()]
     return [*coordinates, *(one.known for one in found.behaviours.values())]
+
+
+def _page(name: str) -> str:
+    return (ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("owner", [owner for owner in OWNERS if owner != "data"])
+def test_the_manual_of_a_team_names_every_kind_that_the_team_owns(owner: str) -> None:
+    page = _page(f"manual-{owner.replace('_', '-')}")
+    owned = {kind.name for kind in EXCEPTION_KINDS.values() if kind.owner_team == owner}
+    rows = "\n".join(line.split("|")[1] for line in page.splitlines() if line.startswith("| `"))
+    assert owned
+    assert owned - set(re.findall(r"`(\w+)`", rows)) == set()
+
+
+def test_the_tables_that_the_control_matrix_names_exist(prepared: Connection) -> None:
+    named = set(re.findall(r"`(\w+\.\w+)`", _page("controls"))) - {"people.toml", "decisions.sqlite", "policy.toml"}
+    known = {
+        f"{schema}.{table}"
+        for schema, table in prepared.execute("select schema_name, table_name from duckdb_tables()").fetchall()
+    }
+    assert named - known - set(SOURCES) == set()
+    assert len(named) > 20

@@ -17,6 +17,7 @@ from hr_centra_pipeline.cli.progress_bar import progress
 from hr_centra_pipeline.cli.screen import Left, left_to_send, sent_so_far, show_footer, show_result
 from hr_centra_pipeline.cli.sync import run_sync
 from hr_centra_pipeline.cli.table import echo
+from hr_centra_pipeline.cli.where import PREFIXES, sandbox_home
 from hr_centra_pipeline.core.errors import RunFailed
 from hr_centra_pipeline.core.settings import Settings
 from hr_centra_pipeline.warehouse import lock, migrate
@@ -29,8 +30,8 @@ _OURS = ("HR_CENTRA_HOME", "HR_CENTRA_MODE", "DAGSTER_HOME")
 
 
 def demo_home() -> Path:
-    """Where the demo lives: apart from a real shop's data."""
-    return Path(os.environ.get("HR_CENTRA_HOME", "data")).resolve() / "demo"
+    """Where the demo's shop is."""
+    return sandbox_home("demo")
 
 
 def opened_home() -> Path:
@@ -58,12 +59,12 @@ def opened_home() -> Path:
 
 def point_here(home: Path, note: dict[str, str]) -> Settings:
     """Point this process to the demo's home and sandbox, in live mode: nothing but the sandbox can be reached."""
+    for variable in [name for name in os.environ if name.startswith(PREFIXES)]:
+        del os.environ[variable]  # a real shop's inbox, channels for alerts, secrets
     os.environ.update(sandbox.environment(note))
     os.environ["HR_CENTRA_HOME"] = str(home)
     os.environ["HR_CENTRA_MODE"] = "live"
     os.environ["DAGSTER_HOME"] = str(home / "dagster")
-    for variable in ("HR_CENTRA_DATABASE", "HR_CENTRA_POLICY"):
-        os.environ.pop(variable, None)
     policy = home / "policy.toml"
     if not policy.exists():
         home.mkdir(parents=True, exist_ok=True)
@@ -75,7 +76,7 @@ def write_env(home: Path, note: dict[str, str]) -> Path:
     """The file that a shell sources to run commands on the demo's shop: what ``point_here`` set, for its owner only."""
     path = home / "env"
     lines = [f"export {name}={shlex.quote(os.environ[name])}\n" for name in (*sandbox.environment(note), *_OURS)]
-    lines.append("unset HR_CENTRA_DATABASE HR_CENTRA_POLICY\n")
+    lines.append("unset HR_CENTRA_DATABASE HR_CENTRA_POLICY HR_CENTRA_INBOX\n")
     # In their own shell the command is found although nobody activated the environment that it is installed in.
     lines.append(f'export PATH={shlex.quote(str(Path(sys.executable).parent))}:"$PATH"\n')
     path.unlink(missing_ok=True)
@@ -157,7 +158,7 @@ def run_demo() -> None:
     footer = "" if news else "Nothing was due, and nothing was sent.\n"
     footer += _told(left)
     footer += "The Dagster UI on this shop: make dev, then http://127.0.0.1:3000\n"
-    footer += f"Commands on this shop: . {_from_here(env)}   then: hr-centra exceptions, hr-centra explain RETURN, hr-centra plan\n"
+    footer += f"Commands on this shop: hr-centra exceptions --demo, explain RETURN --demo, plan --demo; or . {_from_here(env)}\n"
     footer += f"The problems in this shop are planted; they are listed in {home / 'sandbox' / 'truth.jsonl'}\n"
     footer += f"What was refused and why: {home / 'demo.log'}"
     show_footer(settings, footer)

@@ -7,6 +7,7 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,7 +15,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich import box
 
-from hr_centra_pipeline.cli.table import DataConsole, DataTable, echo
+from hr_centra_pipeline.cli.command_groups import examples
+from hr_centra_pipeline.cli.table import DataConsole, DataTable, echo, echo_json
 from hr_centra_pipeline.core import addresses
 from hr_centra_pipeline.core.errors import ConfigurationError
 
@@ -31,7 +33,7 @@ _From = Annotated[str | None, typer.Option("--from", help="First UTC day, like 2
 _To = Annotated[str | None, typer.Option("--to", help="Last UTC day.")]
 
 
-@app.command()
+@app.command(epilog=examples("hr-centra inbox serve --port 3081"))
 def serve(
     host: Annotated[
         str, typer.Option(help="Address to listen on. Beyond loopback, put a proxy with TLS in front.")
@@ -73,7 +75,10 @@ def serve(
     )  # fmt: skip
 
 
-@app.command(name="list")
+@app.command(
+    name="list",
+    epilog=examples("hr-centra inbox list --state waiting", "hr-centra inbox list --vendor centra --from 2026-09-01"),
+)
 def list_(
     state: Annotated[
         str | None, typer.Option(help="waiting, landed, or apart (did not verify); default: waiting and landed.")
@@ -82,6 +87,7 @@ def list_(
     from_: _From = None,
     to: _To = None,
     most: Annotated[int, typer.Option(help="At most so many, the newest first.", min=1)] = 50,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
 ) -> None:
     """Deliveries, the newest first."""
     if state is not None and state not in _STATES:
@@ -89,6 +95,9 @@ def list_(
     since, until = _period(from_, to)
     inbox = _opened()
     found = inbox.deliveries(vendor=_checked(vendor), state=state, since=since, until=until, most=most + 1)
+    if as_json:
+        echo_json([asdict(one) for one in found[:most]])
+        return
     if not found:
         echo(_none(inbox))
     else:
@@ -117,7 +126,7 @@ def _show_deliveries(found: Sequence[Summary], most: int) -> None:
         echo(f"There are more than {most}: --most, --from and --to choose others.")
 
 
-@app.command()
+@app.command(epilog=examples("hr-centra inbox show 01J9ZK3V7Q"))
 def show(
     delivery: Annotated[str, typer.Argument(metavar="DELIVERY", help="Its id, as `inbox list` shows it.")],
     most_bytes: Annotated[int, typer.Option(help="At most so many bytes of its body.", min=1)] = 20_000,
@@ -152,7 +161,7 @@ def show(
         echo(f"… and {len(found.body) - most_bytes:,} bytes more: --most-bytes, or --to FILE")
 
 
-@app.command()
+@app.command(epilog=examples("hr-centra inbox replay 01J9ZK3V7Q", "hr-centra inbox replay --unverified"))
 def replay(
     deliveries: Annotated[list[str] | None, typer.Argument(metavar="DELIVERY", help="Ids of deliveries.")] = None,
     unverified: Annotated[
@@ -183,15 +192,19 @@ def replay(
     echo(f"{number:,} {'delivery lands' if number == 1 else 'deliveries land'} again with the next sync.")
 
 
-@app.command()
+@app.command(epilog=examples("hr-centra inbox counts --days 30"))
 def counts(
     days: Annotated[int, typer.Option(help="So many of the last days.", min=1)] = 14,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
 ) -> None:
     """How many deliveries each vendor sent on each day, how many did not verify and why, and what was refused by a bound."""
     from hr_centra_pipeline.core import clock
 
     inbox = _opened()
     found = inbox.counts(since=(clock.now() - timedelta(days=days - 1)).date())
+    if as_json:
+        echo_json([asdict(one) for one in found])
+        return
     if not found:
         echo(_none(inbox))
         return

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from hr_centra_pipeline.cli.command_groups import examples
 from hr_centra_pipeline.cli.table import echo
 from hr_centra_pipeline.core.errors import RunFailed
 
@@ -33,7 +34,9 @@ GIFT_CARD_MEMBER = "email: String"
 _START_SECONDS = 120
 
 
-@app.command()
+@app.command(
+    epilog=examples("hr-centra sandbox serve", "hr-centra sandbox serve --home /tmp/shop --returns 300 --seed 7")
+)
 def serve(
     home: Annotated[Path, typer.Option(help="Where its state and exports are.")] = Path("data/sandbox"),
     port: Annotated[int, typer.Option(help="Loopback port; 0 picks a free one.", min=0, max=65535)] = 0,
@@ -97,7 +100,7 @@ def serve(
         raise RunFailed(f"{problem}.") from None
 
 
-@app.command()
+@app.command(epilog=examples("hr-centra sandbox advance --hours 24"))
 def advance(
     hours: Annotated[int, typer.Option(help="Hours that pass in both systems.", min=1)] = 24,
     home: Annotated[Path, typer.Option(help="The home of a sandbox that is being served.")] = Path("data/sandbox"),
@@ -109,7 +112,7 @@ def advance(
     echo(f"It is {let_pass(note, hours)} now.")
 
 
-@app.command()
+@app.command(epilog=examples("hr-centra sandbox subscribe --inbox http://127.0.0.1:3081"))
 def subscribe(
     inbox: Annotated[str, typer.Option(help="Address of the inbox that gets the vendors' webhooks.")],
     shop: Annotated[str, typer.Option(help="The shop's name at the inbox.")] = "main",

@@ -50,3 +50,8 @@ def now(environment: Mapping[str, str] | None = None) -> datetime:
     if instant > real:
         raise ConfigurationError(f"{place}: {text} is in the future; the clock may only be set back.")
     return instant
+
+
+def instant_text(at: datetime) -> str:
+    """A time in a text: ``2026-09-30T12:00:00Z``, UTC, to the second, so that it sorts. Its SQL twin: ``instant_text``."""
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

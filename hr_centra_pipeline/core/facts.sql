@@ -1,6 +1,7 @@
 -- makes: is_given_back, is_refunded, is_refund_open, is_refund_failed, is_about_refund, is_captured, is_original_payment,
 --        is_gift_card, is_returnless, is_received_returnless, is_by_mail, ends_at_drop_off,
---        in_warehouse_at, return_status_rank, taken_off, waiting_since, age_bucket_of, unmatched_text, effect_text
+--        in_warehouse_at, return_status_rank, taken_off, waiting_since, age_bucket_of, unmatched_text, effect_text,
+--        instant_text, must_act_for
 -- kind:  macro
 -- grain: one fact per macro
 
@@ -94,4 +95,20 @@ end;
 create or replace macro effect_text(effect_kind) as case effect_kind
     when 'inventory_adjustment' then 'stock movement'
     else replace(effect_kind, '_', ' ')
+end;
+
+-- ---------------------------------------------------------------- times in texts
+
+-- UTC, to the second, so that it sorts. Its Python twin: `instant_text` in core/clock.py.
+create or replace macro instant_text(of_time) as strftime(of_time at time zone 'UTC', '%Y-%m-%dT%H:%M:%SZ');
+
+-- ---------------------------------------------------------------- who must act
+
+-- So that an effect that is due gets sent: nobody while nothing is sent, hr-centra by itself, or the team that owns what is missing.
+-- needs_approval, reason_class: of the reason that blocks it.
+create or replace macro must_act_for(effect_mode, sendable_at, decided_at, needs_approval, reason_class, owner_team) as case
+    when effect_mode in ('dry_run', 'off') then 'nobody'
+    when sendable_at > decided_at then 'hr_centra'
+    when needs_approval or coalesce(reason_class, 'timing') <> 'timing' then owner_team
+    else 'hr_centra'
 end;

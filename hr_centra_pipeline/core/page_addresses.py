@@ -1,10 +1,11 @@
-"""Where each page for the teams is: one place for the pages themselves, and for alerts, workbooks and the Dagster UI that link to them.
+"""Where each page for the teams is, for the pages themselves and for alerts, workbooks and the Dagster UI that link to them.
 
-Each function answers a path that begins with ``/``, with every name in it percent-encoded; put ``Settings.pages_url`` in front of it.
+Each function answers a path that begins with ``/``, every name in it percent-encoded; put ``Settings.pages_url`` in front of it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from urllib.parse import quote, urlencode
 
 SEARCH, WORKLIST, WAREHOUSE, FINANCE, HEALTH, DECISIONS, MANUAL = (
@@ -24,8 +25,22 @@ def of_exception(exception_id: str) -> str:
 
 def of_worklist(**filters: str) -> str:
     """The worklist with these filters: ``team``, ``kind``, ``state``; those without a value are left out."""
-    given = {name: value for name, value in filters.items() if value}
-    return f"{WORKLIST}?{urlencode(given, quote_via=quote)}" if given else WORKLIST
+    return _with_query(WORKLIST, filters)
+
+
+def of_search(**filters: str) -> str:
+    """What a search for ``q`` finds."""
+    return _with_query(SEARCH, filters)
+
+
+def of_warehouse(**filters: str) -> str:
+    """The warehouse's lists with these filters: ``warehouse``, ``box``."""
+    return _with_query(WAREHOUSE, filters)
+
+
+def of_warehouse_print(**filters: str) -> str:
+    """A list to print: ``list`` (``arrivals`` or ``put-away``), ``warehouse``, ``box``."""
+    return _with_query(f"{WAREHOUSE}/print", filters)
 
 
 def of_month(month: str) -> str:
@@ -40,3 +55,8 @@ def of_manual(page: str, section: str = "") -> str:
 
 def _name(text: str) -> str:
     return quote(text, safe="")
+
+
+def _with_query(path: str, filters: Mapping[str, str]) -> str:
+    given = {name: value for name, value in filters.items() if value}
+    return f"{path}?{urlencode(given, quote_via=quote)}" if given else path

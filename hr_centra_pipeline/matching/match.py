@@ -62,6 +62,7 @@ def _find_orders_in_play(connection: Connection, now: datetime) -> Collection[st
         for file in widening:
             models.run_file(connection, file)
         found = _in_play(connection)
+    watermarks.write(connection, watermarks.IN_PLAY, since, now)
     watermarks.write(connection, watermarks.MATCHING, watermarks.newest_batch(connection), now)
     return {*done, *widening}
 

@@ -20,6 +20,8 @@ from hr_centra_pipeline.core.settings import Settings
 from hr_centra_pipeline.oversight import inbox_privacy
 from hr_centra_pipeline.oversight.person_files import Holds
 from hr_centra_pipeline.oversight.spellings import characters, forms
+from hr_centra_pipeline.publishing.page_data import forget_in_pages
+from hr_centra_pipeline.publishing.page_tables import PAGES_DATABASE
 from hr_centra_pipeline.warehouse import backups
 from hr_centra_pipeline.warehouse.database import Connection, Warehouse
 from hr_centra_pipeline.warehouse.rewrite import rewrite
@@ -161,7 +163,7 @@ def forget(
     deliveries: int = 0,
     settings: Settings | None = None,
 ) -> Erased:
-    """Erase and rewrite the file, backups of upgrades as well. Hold the sync lock. ``settings``: also erase from the inbox there.
+    """Erase and rewrite the file, backups of upgrades as well. Hold the sync lock. ``settings``: also from its inbox and pages.
 
     Raises:
         ConfigurationError: nothing here is about this person.
@@ -173,6 +175,8 @@ def forget(
         places = _erase(connection, person)
         if settings is not None:
             places |= inbox_privacy.forget(settings, person.emails, now)
+            if gone := forget_in_pages(settings, person.tokens, person.emails):
+                places[PAGES_DATABASE] = gone
         connection.execute(
             'insert into operations.erasures (erased_at, "by", places) values (?, ?, ?)', [now, by, json.dumps(places)]
         )

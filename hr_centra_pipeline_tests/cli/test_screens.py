@@ -176,5 +176,5 @@ def test_the_list_of_exceptions_names_returns_and_units_the_most_urgent_first(
     assert re.findall(r"RT-\d +IT-\d", out) == [f"RT-{number}     IT-{number}" for number in (1, 2, 0)]
     show_exceptions("finance", as_json=True)
     assert [one["return_id"] for one in json.loads(capsys.readouterr().out)] == ["RT-2", "RT-0"]
-    with pytest.raises(ConfigurationError, match="--owner bo: one of"):
+    with pytest.raises(ConfigurationError, match="--team bo: one of"):
         show_exceptions("bo")

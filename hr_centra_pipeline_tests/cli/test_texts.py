@@ -22,7 +22,7 @@ from hr_centra_pipeline.core.policy import load_policy
 from hr_centra_pipeline.oversight.delivery import Mail
 from hr_centra_pipeline.oversight.findings import Finding
 from hr_centra_pipeline.push.preview import Preview
-from hr_centra_pipeline.reconciliation.story import Line, OpenException, Story
+from hr_centra_pipeline.reconciliation.story import Line, OpenException, Story, Wait
 from hr_centra_pipeline_tests.shops import EXAMPLE_POLICY
 
 EVIL = "[/x] [modes] [red]SKU[/red] :smile: \x1b[2J\x1b]0;owned\x07 \x9b31m \r\u202e"
@@ -50,8 +50,22 @@ def test_a_table_a_line_and_a_styled_text_show_what_they_are_given(capsys: pytes
 
 def test_a_story_with_brackets_and_escapes_is_reported(capsys: pytest.CaptureFixture[str]) -> None:
     at = datetime(2026, 9, 1, tzinfo=UTC)
-    open_one = OpenException(kind="refund_mismatch_tax", detail=EVIL, next_step="Set [modes] in the policy.")
-    story = Story("R-[/x]", EVIL, ["1001"], [], [Line(at=at, who="centra", unit=None, what=EVIL)], [open_one])
+    open_one = OpenException(
+        "EX1",
+        "refund_mismatch_tax",
+        "open",
+        "finance",
+        "warning",
+        None,
+        None,
+        at,
+        at,
+        EVIL,
+        "Set [modes] in the policy.",
+    )
+    wait = Wait(None, "goods", "the goods", EVIL, None, at, None, "in_time", "carrier")
+    lines = [Line(at=at, who="centra", unit=None, what=EVIL)]
+    story = Story("R-[/x]", EVIL, ["1001"], None, at, None, "finance", [], [], [], [], [wait], lines, [open_one])
     explain._print(DataConsole(width=118), story)
     out = capsys.readouterr().out
     assert is_shown(out)

@@ -162,6 +162,6 @@ def test_only_a_run_of_its_job_follows_events() -> None:
 def test_it_runs_by_itself_only_where_a_webhook_is_configured(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("HAPPY_RETURNS_WEBHOOK_SECRET", "CENTRA_WEBHOOK_SECRET"):
         monkeypatch.delenv(name, raising=False)
-    assert event_sensor._default_status() is dg.DefaultSensorStatus.STOPPED
+    assert event_sensor.sync_on_events(Embedding()).default_status is dg.DefaultSensorStatus.STOPPED
     monkeypatch.setenv("CENTRA_WEBHOOK_SECRET", "s3")
-    assert event_sensor._default_status() is dg.DefaultSensorStatus.RUNNING
+    assert event_sensor.sync_on_events(Embedding()).default_status is dg.DefaultSensorStatus.RUNNING

@@ -105,7 +105,7 @@ def test_the_shadow_report_and_the_story_name_the_integration(ledger: LedgerFixt
     assert ledger.rows("select detail from reconciliation.shadow where effect_kind = 'credit_note'") == [
         ("not due by the policy (first_scan), and credited by another integration",)
     ]
-    (story,) = stories(ledger.connection, "R-1001")
+    (story,) = stories(ledger.connection, "R-1001", NOW)
     assert [line.what for line in story.timeline if "Return 1 in Centra" in line.what] == [
         "Return 1 in Centra, completed, 125.00 EUR, made by another integration (createdFrom AMS)"
     ]
@@ -140,7 +140,7 @@ def test_what_has_the_same_time_is_in_the_story_in_the_order_in_which_it_comes_a
             "push.attempts", attempt_id=call, packet_key="PK1", step="refund", operation=call, outcome="ok", started_at=NOW,
             real_started_at=NOW - timedelta(seconds=number),
         )  # fmt: skip
-    (story,) = stories(ledger.connection, "R-1001")
+    (story,) = stories(ledger.connection, "R-1001", NOW)
     said = [re.sub(r" \(.*", "", line.what) for line in story.timeline if line.at == NOW]
     assert [line for line in said if line.startswith(("credit note", "called"))] == [
         "credit note planned HR1", "called createReturn", "called refundReturn", "credit note confirmed",
@@ -163,7 +163,7 @@ def test_the_story_says_of_a_refund_row_that_it_is_a_gift_card_when_it_is_one(
 ) -> None:
     ledger.sold("1001")
     ledger.told("1001", ledger.returned("1001"), gift_card_id=card)
-    (story,) = stories(ledger.connection, "R-1001")
+    (story,) = stories(ledger.connection, "R-1001", NOW)
     assert [line.what for line in story.timeline if "refund row" in line.what] == [
         f"refund row RF-1001 issued: 125.00 EUR{words}"
     ]

@@ -8,7 +8,8 @@ from typing import Any
 
 import dagster as dg
 
-from hr_centra_pipeline.core import months
+from hr_centra_pipeline.core import months, page_addresses
+from hr_centra_pipeline.core.errors import RunFailed
 from hr_centra_pipeline.core.money import minor_units
 from hr_centra_pipeline.month_end import due
 from hr_centra_pipeline.orchestration import markdown
@@ -25,6 +26,7 @@ from hr_centra_pipeline.orchestration.steps import step
 from hr_centra_pipeline.publishing import charts
 from hr_centra_pipeline.publishing.content import Content, workbook_key
 from hr_centra_pipeline.publishing.pack import PACKED, Pack, export_month
+from hr_centra_pipeline.publishing.page_data import write_months
 from hr_centra_pipeline.publishing.publish import publish
 from hr_centra_pipeline.publishing.workbook import rollforward_rows, summary_rows
 from hr_centra_pipeline.warehouse.tables.month_end_tables import MONTHLY as TABLES
@@ -69,21 +71,26 @@ def month_end(context: Any, run: Run) -> Iterator[dg.MaterializeResult[Any]]:
         with run.warehouse.transaction() as connection:
             due.was_made(connection, month, run.now)
             content = Content(connection, pack.report, run.now, run.policy.sha256, workbook_key(connection))
-            shown = _shown(content, pack, run.settings.downloads_url)
+            shown = _shown(content, pack, run.settings.pages_url)
         packs.append(pack)
         for name, metadata in shown.items():
             # A range of months is one step: each month keeps its own figures.
             context.add_asset_metadata(metadata, asset_key=run.placed(name), partition_key=partition)
     publish(run.warehouse, run.settings, run.now, history_every=run.policy.policy.publishing.history_every)
+    try:
+        write_months(run.warehouse, run.settings, run.now)
+    except RunFailed as error:  # the months are made: only the pages show them as they were until the next sync
+        context.log.warning(str(error))
     yield from results(run.warehouse, NAMES, checks=_checks(packs, run.now))
     yield dg.MaterializeResult(asset_key=_PACK)
 
 
-def _shown(content: Content, pack: Pack, downloads_url: str) -> dict[dg.AssetKey, dict[str, Any]]:
+def _shown(content: Content, pack: Pack, pages_url: str) -> dict[dg.AssetKey, dict[str, Any]]:
     """What the UI shows of a month, by asset."""
     told: dict[str, Any] = {
-        "download": dg.MetadataValue.url(f"{downloads_url}/{content.month}/"),
+        "download": dg.MetadataValue.url(f"{pages_url}{page_addresses.of_month(content.month)}"),
         "status of its figures": content.status, "standing": pack.standing, "open items": pack.report.open_items,
+        "open only because nothing was sent": pack.report.dry_run_items,
         "late items": pack.report.late_items,
     }  # fmt: skip
     summary, rolled, picture = (dg.MetadataValue.md(draw(content)) for draw in (_summary, _rolled, _picture))

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator
+from dataclasses import asdict
 from typing import Any
 
 import dagster as dg
 
+from hr_centra_pipeline.core.errors import RunFailed
 from hr_centra_pipeline.month_end.fact_journal import remember
 from hr_centra_pipeline.orchestration import markdown
 from hr_centra_pipeline.orchestration.asset_tables import (
@@ -20,6 +22,7 @@ from hr_centra_pipeline.orchestration.asset_tables import (
 )
 from hr_centra_pipeline.orchestration.run import Run
 from hr_centra_pipeline.orchestration.steps import step
+from hr_centra_pipeline.publishing.page_data import write_pages
 from hr_centra_pipeline.publishing.publish import SOURCES, publish
 from hr_centra_pipeline.publishing.workbook_intake import take_workbooks
 from hr_centra_pipeline.reconciliation.reconcile import reconcile
@@ -28,6 +31,7 @@ from hr_centra_pipeline.warehouse.database import Connection
 _EXCEPTIONS = "reconciliation.exceptions"
 TABLES = {
     _EXCEPTIONS: "finance",
+    "reconciliation.dry_run_items": "data",
     "reconciliation.orphaned_returns": "customer_service",
     "reconciliation.refund_facts": "finance",
     "reconciliation.refund_match": "finance",
@@ -65,6 +69,8 @@ _CHECKS = {
     ),
 }  # fmt: skip
 _PREVIEW = 20
+_PAGES = ["published", "pages"]
+_WRITTEN = "the_pages_were_written"
 
 
 @step(
@@ -156,6 +162,13 @@ def _metadata(connection: Connection, *, is_new: bool) -> dict[str, Any]:
             kinds={"parquet", "duckdb"},
             description="What readers get, replaced by rename: Parquet, published.duckdb, and history.duckdb once a day.",
         ),
+        dg.AssetSpec(
+            _PAGES, deps=deps(*SOURCES.values()), group_name="publishing", owners=["team:data"], kinds={"sqlite"},
+            description="What the pages for the teams read: the returns that changed are written again, in one transaction.",
+        ),
+    ],
+    check_specs=[
+        dg.AssetCheckSpec(_WRITTEN, asset=_PAGES, description="Otherwise the pages show what the last sync has written.")
     ],
 )  # fmt: skip
 def publishing(context: Any, run: Run) -> Iterator[dg.MaterializeResult[Any]]:
@@ -164,6 +177,16 @@ def publishing(context: Any, run: Run) -> Iterator[dg.MaterializeResult[Any]]:
     yield dg.MaterializeResult(
         asset_key=["published", "tables"], metadata={"path": dg.MetadataValue.path(str(run.settings.published))}
     )
+    problem, metadata = None, {}
+    try:
+        metadata = asdict(write_pages(run.warehouse, run.settings, run.now, run.policy.sha256))
+    except RunFailed as error:  # nothing else waits for the pages: the sync is done, and the next one writes them
+        problem = str(error)
+    check = dg.AssetCheckResult(
+        asset_key=dg.AssetKey(_PAGES), check_name=_WRITTEN, passed=problem is None, severity=dg.AssetCheckSeverity.WARN,
+        description=problem,
+    )  # fmt: skip
+    yield dg.MaterializeResult(asset_key=_PAGES, metadata=metadata, check_results=[check])
 
 
 ASSETS = [reconciliation, publishing]
