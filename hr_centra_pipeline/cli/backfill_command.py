@@ -19,7 +19,6 @@ from hr_centra_pipeline.core.words import effect_text
 from hr_centra_pipeline.warehouse.database import Warehouse
 
 
-
 def run_backfill(from_: str, to: str, *, again: bool = False, as_json: bool = False) -> None:
     """Read the days, say what was read and what stays unsent.
 

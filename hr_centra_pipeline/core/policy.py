@@ -437,7 +437,7 @@ class Retention(_Section):
 
 
 class Backfill(_Section):
-    """The first day that a backfill may read, and that days and months are offered from. Left out: as far as the first pull goes."""
+    """The first day that a backfill may read and that the UI offers. Left out: as far back as the first pull goes."""
 
     first_day: Annotated[date, Field(strict=False)] | None = None
 

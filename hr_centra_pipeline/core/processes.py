@@ -1,4 +1,4 @@
-"""Processes by a name that no later one gets: machine, number and when it began. For what outlives its writer, such as a lock's text."""
+"""Processes by a name that no later one gets (machine, number, when it began), for what outlives its writer, as a lock's text."""
 
 from __future__ import annotations
 

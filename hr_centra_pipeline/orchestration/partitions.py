@@ -18,7 +18,7 @@ _YEARS_BEFORE = 1  # offered as long as there is no policy that says more
 
 
 def first_day(settings: Settings) -> date:
-    """The first day that is offered: the policy's. Without a policy that can be read it is a guess, so that the UI loads and says so."""
+    """The first day that is offered: the policy's. Without one that can be read it is a guess, so that the UI loads."""
     try:
         return load_policy(settings.policy_path).policy.first_day
     except ConfigurationError as error:

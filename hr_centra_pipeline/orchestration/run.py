@@ -37,9 +37,13 @@ class HrCentra(dg.ConfigurableResource):  # type: ignore[type-arg]
     (time, policy) holds for all of the run.
     """
 
-    home: str = Field(default="", description="HR_CENTRA_HOME: folder of the policy, the database, locks and published files.")
+    home: str = Field(
+        default="", description="HR_CENTRA_HOME: folder of the policy, the database, locks and published files."
+    )
     database: str = Field(default="", description="HR_CENTRA_DATABASE: the DuckDB file; by default in the home.")
-    policy: str = Field(default="", description="HR_CENTRA_POLICY: the policy file; by default policy.toml in the home.")
+    policy: str = Field(
+        default="", description="HR_CENTRA_POLICY: the policy file; by default policy.toml in the home."
+    )
     mode: str = Field(default="", description="HR_CENTRA_MODE: dry_run (the default, sends nothing) or live.")
     environment: dict[str, str] = Field(
         default={}, description="Any other variable by its name, such as CENTRA_TOKEN; use EnvVar for what is secret."

@@ -72,9 +72,7 @@ def step(
     """Make a step of a function; its docstring describes it."""
 
     def made(compute: Compute) -> Step:
-        return Step(
-            name, compute, compute.__doc__ or "", tuple(specs), tuple(check_specs), by, reads_history
-        )
+        return Step(name, compute, compute.__doc__ or "", tuple(specs), tuple(check_specs), by, reads_history)
 
     return made
 

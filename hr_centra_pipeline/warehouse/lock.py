@@ -79,7 +79,9 @@ def _take(
     deadline = time.monotonic() + wait_seconds
     own = turn.run_id if turn is not None else ""
     while True:
-        if not _stands(_note(path), own, is_over):  # looked at first: a look with the lock would keep the run's next step out
+        if not _stands(
+            _note(path), own, is_over
+        ):  # looked at first: a look with the lock would keep the run's next step out
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:

@@ -13,8 +13,8 @@ import dagster as dg
 import pytest
 import yaml
 
-from hr_centra_pipeline.core.keys import effect_keys_in
 from hr_centra_pipeline.core import processes
+from hr_centra_pipeline.core.keys import effect_keys_in
 from hr_centra_pipeline.definitions import defs
 from hr_centra_pipeline.orchestration import run_lock
 from hr_centra_pipeline.orchestration.jobs import SCHEDULE

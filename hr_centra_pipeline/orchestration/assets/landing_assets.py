@@ -203,9 +203,7 @@ Pull = Callable[..., pull.PullReport]
 NamedPull = Callable[[named_pulls.Follow], pull.PullReport]
 
 
-def _centra(
-    name: str, *pulls: Pull, named: NamedPull | None = None, stops: bool = True
-) -> Step:
+def _centra(name: str, *pulls: Pull, named: NamedPull | None = None, stops: bool = True) -> Step:
     """One pull of Centra as an asset.
 
     ``named``: what is pulled by name because of events, after the others, or in place of them in a run that follows events.

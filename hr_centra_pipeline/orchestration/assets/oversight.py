@@ -65,7 +65,7 @@ def standing_alarms(context: Any, run: Run) -> Iterator[dg.AssetCheckResult]:
 
 
 def delete_old_runs(instance: dg.DagsterInstance, keep_days: int, *, job: str | None = None) -> int:
-    """Delete finished runs of our jobs of long ago with their events, a few at a time; answers how many. ``job``: of this one alone."""
+    """Delete finished runs of our jobs of long ago, with their events, a few at a time; answers how many. ``job``: of this one."""
     before = datetime.now(UTC) - timedelta(days=keep_days)
     tags = {JOB_TAG: [job] if job else list(JOBS)}  # others' jobs are theirs
     old = instance.get_runs(filters=dg.RunsFilter(tags=tags, created_before=before), limit=_AT_ONCE, ascending=True)
