@@ -181,7 +181,9 @@ def is_password(hashed: str, password: str) -> bool:
         return False
 
 
-def opened_login(settings: Settings, *, told: Callable[[str], None] = lambda _: None) -> Login:
+def opened_login(
+    settings: Settings, *, told: Callable[[str], None] = lambda _: None, clock: Clock | None = None
+) -> Login:
     """The login that ``people.toml`` asks for; without the file, the link on the terminal.
 
     Raises:
@@ -195,7 +197,7 @@ def opened_login(settings: Settings, *, told: Callable[[str], None] = lambda _: 
             f'{SECRET_VARIABLE}: people.toml has [login] by = "proxy": set it to a secret of {_SHORTEST_SECRET} characters or '
             'more that the proxy sends, too (docs/operations.md, "Behind a login").'
         )
-    return Login(people, chosen, secret, settings.pages_url.startswith("https://"), told)
+    return Login(people, chosen, secret, settings.pages_url.startswith("https://"), told, clock)
 
 
 def new_session_for_forms() -> str:
