@@ -20,7 +20,7 @@ from hr_centra_pipeline.core.errors import ConfigurationError, RunFailed
 from hr_centra_pipeline.core.settings import Settings
 from hr_centra_pipeline.decisions.decision_store import DecisionStore, StoreFailed, TooManyWaiting
 from hr_centra_pipeline.pages import login as logging_in
-from hr_centra_pipeline.pages import views_decisions, views_finance, views_manual
+from hr_centra_pipeline.pages import views_decisions, views_finance, views_manual, views_work
 from hr_centra_pipeline.pages.forms import Refused
 from hr_centra_pipeline.pages.guard import LOOPBACK, Bounds, Guard
 from hr_centra_pipeline.pages.login import Login, opened_login
@@ -37,6 +37,7 @@ def routes() -> list[BaseRoute]:
         Route("/ping", _ping),
         Route("/static/{name}", _style),
         *logging_in.ROUTES,
+        *views_work.ROUTES,
         *views_manual.ROUTES,
         *views_finance.ROUTES,
         *views_decisions.ROUTES,
