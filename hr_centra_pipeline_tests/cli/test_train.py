@@ -39,7 +39,9 @@ def test_every_kind_has_a_lesson_or_a_reason_why_not() -> None:
 
 def test_the_manual_lists_the_kinds_that_are_not_planted_and_why() -> None:
     page = (Path(__file__).parents[2] / "docs" / "training.md").read_text("utf-8")
-    assert [f"| `{kind}` | {why} |" for kind, why in NOT_PLANTED.items()] == page.strip().splitlines()[-len(NOT_PLANTED) :]
+    assert [f"| `{kind}` | {why} |" for kind, why in NOT_PLANTED.items()] == page.strip().splitlines()[
+        -len(NOT_PLANTED) :
+    ]
 
 
 def test_every_team_has_lessons_and_no_two_have_one_name() -> None:
