@@ -33,17 +33,27 @@ openings as (
     group by exception_id
 ),
 
+-- One row per exception that was ever handed to a person or a team: who has it now (null: nobody any more).
+assignments as (
+    select
+        exception_id, arg_max(struct_pack(assigned_to := assigned_to), (coalesce(run_number, 0), rowid)).assigned_to as assigned_to
+    from reconciliation.exception_events where event = 'handed_over'
+    group by exception_id
+),
+
 -- One row per open exception, with its age and due time.
 dated_exceptions as (
     select
         current_exceptions.* exclude (window_hours),
         openings.opened_at,
+        assignments.assigned_to,
         greatest(date_diff('minute', opened_at, $now::timestamptz) // 60, 0) as age_hours,
         last_opened_at + to_hours(greatest(window_hours, 24)::integer) as due_at,
         -- Nothing but the dry run holds it back: it is shown, and nobody is late.
         coalesce(evidence ->> 'waits_for_live', 'false') = 'true' as waits_for_live
     from current_exceptions
     join openings using (exception_id)
+    left join assignments using (exception_id)
 )
 
 select
