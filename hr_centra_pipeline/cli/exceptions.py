@@ -41,11 +41,19 @@ def show_exceptions(team: str | None, *, as_json: bool = False) -> None:
         names = [column[0] for column in found.description]
         rows = [dict(zip(names, row, strict=True)) for row in found.fetchall()]
         (as_of,) = published.execute("select as_of from meta.published").fetchone() or (None,)
+        (dry_run,) = published.execute("select count(*) from reconciliation.dry_run_items").fetchone() or (0,)
     if as_json:
         echo(simplejson.dumps(rows, indent=2, use_decimal=True, default=str))
         return
     console = DataConsole(width=min(width(), 140))
     console.print(Text(f"As of the last sync at {as_of:%Y-%m-%d %H:%M UTC}", "dim"))
+    if dry_run:
+        console.print(
+            Text(
+                f"Not listed: {dry_run:,} open only because nothing is sent (dry run): reconciliation.dry_run_items",
+                "dim",
+            )
+        )
     if not rows:
         console.print("No open exceptions.")
         return

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict
+from datetime import datetime
 from decimal import Decimal
 
-import simplejson
 from rich import box
 from rich.console import Console
 from rich.text import Text
@@ -39,11 +40,16 @@ def explain_return(named: str, *, as_json: bool = False) -> None:
     with Warehouse(settings.database).transaction() as connection:
         found = stories(connection, named, clock.now())
     if as_json:
-        echo(simplejson.dumps([asdict(story) for story in found], indent=2, use_decimal=True, default=str))
+        echo(json.dumps([asdict(story) for story in found], indent=2, default=_plain))
         return
     console = DataConsole(width=min(width(), 140))
     for story in found:
         _print(console, story)
+
+
+def _plain(value: object) -> str:
+    """As the pages have it: a time in UTC, and an exact amount as text."""
+    return clock.instant_text(value) if isinstance(value, datetime) else str(value)
 
 
 def _print(console: Console, story: Story) -> None:
@@ -64,12 +70,14 @@ def _print(console: Console, story: Story) -> None:
             f"{'' if same_day else day:10} {line.at:%H:%M}", _WHO.get(line.who, line.who), line.unit or "", line.what
         )
     console.print(timeline)
-    if story.exceptions:
-        console.print(Text("Open exceptions", "bold"))
-        for one in story.exceptions:
-            console.print(Text.assemble("  ", (one.kind, "yellow"), f": {one.detail}\n    → {one.next_step}"))
-    else:
-        console.print("No open exception.")
+    found = [one for one in story.exceptions if one.state == "open"]
+    console.print(Text("Open exceptions", "bold") if found else "No open exception.")
+    for one in found:
+        console.print(Text.assemble("  ", (one.kind, "yellow"), f": {one.detail}\n    → {one.next_step}"))
+    if waiting := [one for one in story.exceptions if one.state == "dry_run"]:
+        console.print(Text("Open only because nothing is sent (dry run)", "bold"))
+        for one in waiting:
+            console.print(Text.assemble("  ", (one.kind, "dim"), f": {one.detail}"))
     console.print()
 
 

@@ -113,18 +113,16 @@ def compare() -> None:
     compare_now()
 
 
-@_command(RUN, "hr-centra downloads --port 3080")
-def downloads(
-    host: Annotated[str, typer.Option(help="Address to listen on; beyond loopback only with a token.")] = "127.0.0.1",
+@_command(RUN, "hr-centra pages --port 3080")
+def pages(
+    host: Annotated[str, typer.Option(help="Address to listen on; beyond loopback only with a login.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port.", min=1, max=65535)] = 3080,
 ) -> None:
-    """The download page: months, their status, and their files. Read only."""
+    """The pages for the teams: search, worklist, warehouse, finance, decisions, the manual. Nothing is shown without a login."""
     from hr_centra_pipeline.core.settings import Settings
-    from hr_centra_pipeline.publishing.downloads import serve
+    from hr_centra_pipeline.pages.app import serve
 
-    serve(
-        Settings.from_environment(), host, port, listening=lambda at: echo(f"Downloads: {at}   (Ctrl-C ends it)")
-    )  # fmt: skip
+    serve(Settings.from_environment(), host, port, listening=echo)
 
 
 # ---------------------------------------------------------------- Look
@@ -490,6 +488,12 @@ def _sandbox() -> typer.Typer:
     return sandbox_app
 
 
+def _people() -> typer.Typer:
+    from hr_centra_pipeline.cli.people_commands import app as people
+
+    return people
+
+
 def _inbox() -> typer.Typer:
     from hr_centra_pipeline.cli.inbox_commands import app as inbox_app
 
@@ -504,6 +508,7 @@ def _decisions() -> typer.Typer:
 
 app.add_typer(_decisions(), name="decisions", rich_help_panel=DECIDE)
 app.add_typer(_inbox(), name="inbox", rich_help_panel=RUN)
+app.add_typer(_people(), name="people", rich_help_panel=SET_UP)
 app.add_typer(_sandbox(), name="sandbox", rich_help_panel=LEARN)
 
 

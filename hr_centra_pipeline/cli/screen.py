@@ -217,10 +217,12 @@ def _exceptions(connection: Connection) -> DataTable:
             line[3].append(shown(amount, currency))
     for kind, (owner, count, overdue, money) in kinds.items():
         table.add_row(kind, owner, str(count), Text(str(overdue), "red" if overdue else "dim"), "  ".join(money))
-    if kinds:
-        table.caption, table.caption_justify = "One by one, with their returns and units: hr-centra exceptions", "left"
-    else:
+    caption = ["One by one, with their returns and units: hr-centra exceptions"] if kinds else []
+    if dry_run := _number(connection, "select count(*) from reconciliation.dry_run_items"):
+        caption.append(f"Not among them: {dry_run:,} open only because nothing is sent (dry run)")
+    if not kinds:
         table.add_row("none", "", "", "", "")
+    table.caption, table.caption_justify = "\n".join(caption) or None, "left"
     return table
 
 

@@ -16,7 +16,8 @@ from hr_centra_pipeline.publishing.refund_sentence import ACTORS
 _WORDS: Mapping[str, str] = {
     "happy_returns": "Happy Returns", "pipeline": "hr-centra", "hr_centra": "hr-centra", "centra": "Centra",
     "provider": "payment provider", "dry_run": "dry run", "unknown": "in doubt", "open": "open",
-    "hand_over": "the shopper to hand it in", "goods": "the goods", "approval": "an approval", "grade": "a grade",
+    "hand_over": "the shopper to hand it in", "goods": "the goods", "approval": "an approval", "exception": "its exceptions",
+    "grade": "a grade",
     "credit_note": "our credit", "inventory_adjustment": "our stock movement", "exchange_order": "our replacement order",
     "logistics_delay": "late", "in_time": "in time", "chase": "being chased", "carry_forward": "carry forward", "claim": "claim",
     "write_off": "write off", "in_doubt": "in doubt",

@@ -38,6 +38,7 @@ _HERE = "hr_centra_pipeline.publishing"
 _AT_ONCE = 10_000
 _MOST_CLOSED = 50_000
 _WAITS_SECONDS = 30.0
+_MOST_LOG_BYTES = 16 << 20
 _MERGED = (page_tables.EXCEPTIONS, page_tables.ARRIVALS, page_tables.PUT_AWAYS, page_tables.HOLDS, page_tables.PAYOUTS)
 """Tables whose rows are compared by hash: what is the same stays untouched. Each is made by ``page_<name>.sql``."""
 
@@ -164,6 +165,7 @@ def _opened(path: Path) -> Iterator[sqlite3.Connection]:
     file_permissions.close_to_others(path)
     with closing(sqlite3.connect(path, timeout=_WAITS_SECONDS, isolation_level=None)) as pages:
         pages.execute("pragma journal_mode = wal")
+        pages.execute(f"pragma journal_size_limit = {_MOST_LOG_BYTES}")
         yield pages
 
 
@@ -206,8 +208,8 @@ def _written(connection: Connection, path: Path, settings: Settings, now: dateti
             _replace(
                 pages, page_tables.PUBLICATION, [_publication(connection, settings, now, made_with, number, report)]
             )
-        # Folded in as far as readers allow; what is left is folded in the next time.
-        pages.execute("pragma wal_checkpoint(truncate)")
+        # Folded in as far as readers allow, without waiting for them; what is left is folded in the next time.
+        pages.execute("pragma wal_checkpoint(passive)")
     return report
 
 
@@ -224,8 +226,11 @@ def _last(pages: sqlite3.Connection, made_with: str, connection: Connection) -> 
     if _version(pages) != page_tables.VERSION:
         return None
     row = pages.execute("select as_of, made_with, batch, number from publication").fetchone()
-    looked_above = watermarks.read(connection, watermarks.IN_PLAY)
-    if row is None or row[1] != made_with or row[2] < looked_above or looked_above == watermarks.NOTHING:
+    looked_above = watermarks.find(connection, watermarks.IN_PLAY)
+    if row is None or row[1] != made_with or looked_above is None:
+        return None
+    # A sync in between did not write the file, or the database is an older one that was restored.
+    if not looked_above.batch <= row[2] <= watermarks.read(connection, watermarks.RECONCILIATION):
         return None
     return _Last(datetime.fromisoformat(row[0]), row[3])
 

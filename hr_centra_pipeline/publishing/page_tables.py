@@ -30,7 +30,6 @@ ACTORS = (
     "shopper",
     "carrier",
     "happy_returns",
-    "provider",
     "hr_centra",
     "nobody",
 )

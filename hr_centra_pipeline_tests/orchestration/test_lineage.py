@@ -25,7 +25,7 @@ GRAPH = defs.resolve_asset_graph()
 BY_PYTHON = {
     name: set(one.reads) for name, one in models.python_tables().items() if one.file != "warehouse/policy_tables.py"
 }
-IN_PYTHON_ONLY = {"exports.month_pack", "published.tables"}
+IN_PYTHON_ONLY = {"exports.month_pack", "published.tables", "published.pages"}
 
 
 def name_of(key: dg.AssetKey) -> str:
