@@ -20,7 +20,7 @@ from hr_centra_pipeline.core.policy import load_policy
 from hr_centra_pipeline.core.settings import Settings
 from hr_centra_pipeline.decisions import acts, identities
 from hr_centra_pipeline.decisions.acts import Act
-from hr_centra_pipeline.decisions.decision_store import Decision, DecisionStore, Kept
+from hr_centra_pipeline.decisions.decision_store import Decision, DecisionStore, Kept, StoreFailed
 from hr_centra_pipeline.decisions.kinds import MONTH_END, Arguments
 from hr_centra_pipeline.month_end import due
 from hr_centra_pipeline.publishing.pack import Pack, export_month
@@ -177,6 +177,28 @@ def now(settings: Settings, run_id: str = "") -> CarriedOut:
             return carrier.all_waiting(months=True)
     finally:
         store.close()
+
+
+def in_a_sync(
+    warehouse: Warehouse, settings: Settings, policy_sha256: str, at: datetime, run_id: str, replan: Callable[[], None]
+) -> CarriedOut:
+    """Carry out what waits, by what the sync has just planned; then plan again by what was decided. Months wait for its end.
+
+    Nothing is looked up, and nothing planned twice, while nothing waits.
+    """
+    store = DecisionStore(settings)
+    try:
+        if not store.waiting_count():
+            return CarriedOut()
+        report = Carrier(store, warehouse, settings, policy_sha256, at, run_id).all_waiting(months=False)
+    except StoreFailed as error:  # the sync goes on; the decisions wait for the next one
+        _LOG.warning("%s Decisions wait.", error)
+        return CarriedOut(why_left=str(error))
+    finally:
+        store.close()
+    if report.done:
+        replan()
+    return report
 
 
 def on_the_command_line(

@@ -259,6 +259,17 @@ class DecisionStore:
         """
         return self._scalar(sa.select(sa.func.count()).select_from(WAITING)) if self.exists else 0
 
+    def waiting_numbers(self) -> list[int]:
+        """The numbers of the decisions that wait, in order: read from an index that holds nothing else.
+
+        Raises:
+            StoreFailed: the store cannot be read.
+        """
+        if not self.exists:
+            return []
+        with self._reading() as connection:
+            return list(connection.execute(sa.select(WAITING.c.number).order_by(WAITING.c.number)).scalars())
+
     def waiting(self) -> list[Kept]:
         """Decisions without a final outcome, in the order in which they were kept.
 
