@@ -24,9 +24,7 @@ _INTERVAL_SECONDS = 15
 _LONGEST_WAIT_SECONDS = 1800
 
 
-@dg.op(
-    name=JOB, description="Carries out what waits, in order, by the tables that the last sync made. Calls no vendor."
-)
+@dg.op(description="Carries out what waits, in order, by the tables that the last sync made. Calls no vendor.")
 def carry_out_waiting(context: dg.OpExecutionContext) -> None:
     """A refused decision is an outcome; it fails nothing."""
     settings = Settings.from_environment()
@@ -62,7 +60,7 @@ def _publish(settings: Settings) -> None:
 
 
 @dg.sensor(
-    job=CARRY_OUT_DECISIONS,
+    job_name=JOB,
     minimum_interval_seconds=_INTERVAL_SECONDS,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Requests a run that carries out what people decided. One at a time; a sync that is running takes decisions along.",
