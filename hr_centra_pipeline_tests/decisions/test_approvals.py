@@ -10,6 +10,7 @@ import pytest
 from hr_centra_pipeline.decisions.carry_out import Carrier
 from hr_centra_pipeline.decisions.decision_store import Decision, DecisionStore, Kept, Who
 from hr_centra_pipeline.decisions.kinds import parsed
+from hr_centra_pipeline.push import approvals
 from hr_centra_pipeline_tests.harness import Harness
 from hr_centra_pipeline_tests.push.conftest import at_harness
 
@@ -32,9 +33,10 @@ def test_what_changed_since_it_was_shown_is_not_approved_and_what_did_not_is_sen
     sold = at_harness.sell(("DRESS-S", 1, "200.00"))
     at_harness.comes_back(sold)
     at_harness.sync()
-    ((effect_key, sha256, amount),) = at_harness.rows(
-        "select effect_key, approval_sha256, amount from effects.pending_credit_notes"
-    ) or [("", "", Decimal(0))]
+    with at_harness.warehouse.transaction() as connection:
+        approvals.waiting(connection, at_harness.clock.now())
+        effects = "select effect_key, approval_sha256, amount from sendable_effects where effect_kind = 'credit_note'"
+        ((effect_key, sha256, amount),) = connection.execute(effects).fetchall()
     shown = {"effect_key": effect_key, "approval_sha256": sha256, "amount": amount, "currency": "EUR"}
     wanted = {"names": [effect_key], "why": "looked at it"}
     refused = [

@@ -17,7 +17,7 @@ import pytest
 from hr_centra_pipeline.core.errors import ConfigurationError
 from hr_centra_pipeline.core.policy import load_policy
 from hr_centra_pipeline.core.settings import Settings
-from hr_centra_pipeline.decisions import carry_out, decision_files
+from hr_centra_pipeline.decisions import acts, carry_out, decision_files
 from hr_centra_pipeline.decisions.carry_out import Carrier
 from hr_centra_pipeline.decisions.decision_store import Decision, DecisionStore, Kept, Who
 from hr_centra_pipeline.decisions.kinds import parsed
@@ -181,7 +181,7 @@ def test_a_bug_is_tried_again_then_given_up_and_the_others_go_on(
     def broken(*_: object) -> str:
         raise ZeroDivisionError("a bug")
 
-    monkeypatch.setitem(carry_out.acts._ACTS, "note", broken)
+    monkeypatch.setitem(acts._ACTS, "note", broken)
     office.open("EX-1")
     bad = office.decide("note", exception_id="EX-1", note="x")
     office.decide("assign", exception_id="EX-1", team="finance")
@@ -215,7 +215,7 @@ def test_a_restored_database_and_a_lost_store_are_noticed(office: Office) -> Non
 def test_a_document_is_kept_by_its_hash_and_a_changed_one_is_refused(office: Office) -> None:
     stored = decision_files.store(office.settings, "../../invoice\x00.pdf", b"%PDF-1.7 an invoice")
     assert (stored.name, stored.media_type) == ("invoice .pdf", "application/pdf")
-    of_file = {
+    of_file: dict[str, Any] = {
         "sha256": stored.sha256,
         "file_name": stored.name,
         "media_type": stored.media_type,
