@@ -9,7 +9,7 @@ from rich.text import Text
 
 from hr_centra_pipeline.cli.progress_bar import progress
 from hr_centra_pipeline.cli.screen import width
-from hr_centra_pipeline.cli.table import DataConsole, DataTable, echo
+from hr_centra_pipeline.cli.table import DataConsole, DataTable, echo, echo_json
 from hr_centra_pipeline.core import clock
 from hr_centra_pipeline.core.errors import ConfigurationError
 from hr_centra_pipeline.core.money import shown
@@ -21,7 +21,7 @@ from hr_centra_pipeline.warehouse.database import Warehouse
 _EARLIEST = date(2025, 1, 1)  # the first partition
 
 
-def run_backfill(from_: str, to: str, *, again: bool = False) -> None:
+def run_backfill(from_: str, to: str, *, again: bool = False, as_json: bool = False) -> None:
     """Read the days, say what was read and what stays unsent.
 
     Raises:
@@ -43,7 +43,7 @@ def run_backfill(from_: str, to: str, *, again: bool = False) -> None:
 
     with progress(f"Backfill of {(last - first) / timedelta(days=1) + 1:.0f} days …"):
         run_id = once.backfill(defs, settings, first, last, again=again)
-    _show(settings, run_id, first, last)
+    _show(settings, run_id, first, last, as_json=as_json)
 
 
 def _day(option: str, text: str) -> date:
@@ -53,7 +53,7 @@ def _day(option: str, text: str) -> date:
         raise ConfigurationError(f"{option} {text}: write a day like 2026-09-30.") from None
 
 
-def _show(settings: Settings, run_id: str, first: date, last: date) -> None:
+def _show(settings: Settings, run_id: str, first: date, last: date, *, as_json: bool) -> None:
     with Warehouse(settings.database).transaction() as connection:
         read = connection.execute(
             """
@@ -71,6 +71,17 @@ def _show(settings: Settings, run_id: str, first: date, last: date) -> None:
             """,
             [run_id],
         ).fetchall()
+    if as_json:
+        named = (
+            ("object", "slices", "objects_read", "new_or_changed"),
+            ("effect", "effects", "amount", "currency", "because"),
+        )
+        lists = [
+            [dict(zip(names, row, strict=True)) for row in rows]
+            for names, rows in zip(named, (read, unsent), strict=True)
+        ]
+        echo_json({"run_id": run_id, "from": first, "to": last, "read": lists[0], "left_unsent": lists[1]})
+        return
     console = DataConsole(width=min(width(), 118))
     console.print(
         Text.assemble(

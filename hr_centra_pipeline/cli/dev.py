@@ -1,10 +1,9 @@
-"""``hr-centra dev``: the Dagster UI and daemon on the demo's shop, and the download page beside it."""
+"""``hr-centra dev``: the Dagster UI and daemon on the demo's shop, and the pages for the teams beside it."""
 
 from __future__ import annotations
 
 import signal
 import socket
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +12,6 @@ from hr_centra_pipeline.cli import sandbox
 from hr_centra_pipeline.cli.child_processes import running
 from hr_centra_pipeline.cli.demo import opened_home, point_here, write_env
 from hr_centra_pipeline.cli.table import echo
-from hr_centra_pipeline.core import addresses
 from hr_centra_pipeline.core.errors import ConfigurationError
 
 
@@ -41,14 +39,14 @@ def run_dev(port: int) -> None:
         write_env(home, note)
         prepare_dagster_home(settings)
         echo(f"Dagster UI: http://127.0.0.1:{port}   (Ctrl-C ends it; the hourly schedule is on)")
-        echo(f"Downloads:  {addresses.shown(settings.downloads_url)}")
-        downloads = [sys.executable, "-m", "hr_centra_pipeline.cli.main", "downloads"]
+        # It prints its address, and a link to log in with.
+        pages = [sys.executable, "-m", "hr_centra_pipeline.cli.main", "pages"]
         command = [
             # `dg dev`, which it recommends, wants a project's folder: an installed package has none.
             sys.executable, "-W", "ignore:Function `dev_command` is superseded", "-m", "dagster", "dev",
             "-m", "hr_centra_pipeline.definitions", "--host", "127.0.0.1", "--port", str(port),
         ]  # fmt: skip
-        with running(downloads, stdout=subprocess.DEVNULL), running(command) as dagster:
+        with running(pages), running(command) as dagster:
             dagster.wait()
 
 

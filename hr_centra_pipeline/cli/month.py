@@ -140,7 +140,8 @@ def _show(pack: Pack) -> None:
         ", ".join(f"{count} {status.replace('_', ' ')}" for status, count in pack.report.statuses.items())
         or "no refunds"
     )
-    echo(f"{pack.report.month}: {told}; {pack.report.open_items} open items; standing: {pack.standing}")
+    dry_run = f", {pack.report.dry_run_items} open only because nothing was sent" if pack.report.dry_run_items else ""
+    echo(f"{pack.report.month}: {told}; {pack.report.open_items} open items{dry_run}; standing: {pack.standing}")
     for text in pack.report.breaks:
         echo(f"The roll-forward does not tie: {text}", err=True)
     echo(f"{len(pack.files)} files in {pack.folder}: {pack.files[0].name}, {pack.files[1].name}, CSV and Parquet")

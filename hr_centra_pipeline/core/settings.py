@@ -33,13 +33,12 @@ class Settings(BaseModel):
     centra_token: SecretStr = SecretStr("")
     centra_order_api_url: Address = ""
     centra_order_api_key: SecretStr = SecretStr("")
-    downloads_url: Address = "http://127.0.0.1:3080"
-    downloads_token: SecretStr = SecretStr("")
     alert_webhooks: Mapping[str, SecretStr] = {}  # by owner team; "" for every team without one of its own
     smtp_url: SecretStr = SecretStr("")
     heartbeat_url: SecretStr = SecretStr("")
     ui_url: Address = ""
     pages_url: Address = "http://127.0.0.1:3080"  # where the pages for the teams are, for links in alerts and reports
+    pages_proxy_secret: SecretStr = SecretStr("")  # with it the proxy in front of the pages proves itself
     inbox: Address = ""  # where webhook deliveries are kept: a SQLite file, or postgresql://
     happy_returns_secrets: tuple[SecretStr, ...] = ()  # of the webhook; the second one while it is being changed
     centra_secrets: tuple[SecretStr, ...] = ()
@@ -77,8 +76,6 @@ class Settings(BaseModel):
             centra_token=SecretStr(env.get("CENTRA_TOKEN", "")),
             centra_order_api_url=env.get("CENTRA_ORDER_API_URL", ""),
             centra_order_api_key=SecretStr(env.get("CENTRA_ORDER_API_KEY", "")),
-            downloads_url=env.get("HR_CENTRA_DOWNLOADS_URL", "http://127.0.0.1:3080").rstrip("/"),
-            downloads_token=SecretStr(env.get("HR_CENTRA_DOWNLOADS_TOKEN", "")),
             alert_webhooks={
                 team: SecretStr(env[variable])
                 for team in ("", *OWNERS)
@@ -88,6 +85,7 @@ class Settings(BaseModel):
             heartbeat_url=SecretStr(env.get("HR_CENTRA_HEARTBEAT_URL", "")),
             ui_url=env.get("HR_CENTRA_UI_URL", "").rstrip("/"),
             pages_url=(env.get("HR_CENTRA_PAGES_URL") or "http://127.0.0.1:3080").rstrip("/"),
+            pages_proxy_secret=SecretStr(env.get("HR_CENTRA_PAGES_PROXY_SECRET", "").strip()),
             inbox=_inbox_address(env.get("HR_CENTRA_INBOX", ""), home),
             happy_returns_secrets=_secrets(env, "HAPPY_RETURNS_WEBHOOK_SECRET"),
             centra_secrets=_secrets(env, "CENTRA_WEBHOOK_SECRET"),

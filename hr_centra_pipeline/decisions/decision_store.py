@@ -307,6 +307,29 @@ class DecisionStore:
         with self._reading() as connection:
             return [_outcome(row) for row in connection.execute(query)]
 
+    def assigned(self) -> dict[str, str]:
+        """Who has which exception, by the last assignment of each that was not refused; a team as ``team:finance``.
+
+        Raises:
+            StoreFailed: the store cannot be read.
+        """
+        if not self.exists:
+            return {}
+        refused = sa.select(OUTCOMES.c.number).where(OUTCOMES.c.state == "refused")
+        query = (
+            sa.select(CONTENTS.c.arguments)
+            .join(DECISIONS, DECISIONS.c.number == CONTENTS.c.number)
+            .where(DECISIONS.c.kind == "assign", DECISIONS.c.number.not_in(refused))
+            .order_by(DECISIONS.c.number)
+        )
+        found: dict[str, str | None] = {}
+        with self._reading() as connection:
+            for text in connection.execute(query).scalars():
+                given = json.loads(text)
+                team = given.get("team")
+                found[given["exception_id"]] = f"team:{team}" if team else given.get("person")
+        return {exception_id: who for exception_id, who in found.items() if who}
+
     def refused_since(self, since: datetime) -> int:
         """How many decisions were refused after an instant.
 

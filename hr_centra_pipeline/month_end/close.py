@@ -87,7 +87,10 @@ def close(
     if report.breaks:
         raise RunFailed("The roll-forward does not tie, so nothing can be closed:\n" + "\n".join(report.breaks))
     if not report.is_clean and not (accept or "").strip():
-        states = ", ".join(f"{count} {status.replace('_', ' ')}" for status, count in report.statuses.items())
+        states = ", ".join(
+            [f"{count} {status.replace('_', ' ')}" for status, count in report.statuses.items()]
+            + [f"{report.dry_run_items} open only because nothing was sent"] * bool(report.dry_run_items)
+        )
         raise RunFailed(
             f"{month} is not clean ({states}). Fix it, or close it with --accept and the reason why it is acceptable."
         )

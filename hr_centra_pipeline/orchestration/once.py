@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from datetime import date
 from typing import Any
+from uuid import uuid4
 
 import dagster as dg
 
@@ -21,6 +23,7 @@ from hr_centra_pipeline.publishing.publish import read_due
 # Events are in the UI; the terminal is the caller's.
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 _PARTITION = "dagster/partition"
+_LOG = logging.getLogger(__name__)
 _CONFIGURATION = {"ConfigurationError", "Misconfigured"}
 
 
@@ -74,8 +77,11 @@ def backfill(defs: dg.Definitions, settings: Settings, first: date, last: date, 
 
 
 def _run(defs: dg.Definitions, instance: dg.DagsterInstance, job: str, tags: Mapping[str, str]) -> str:
-    result = defs.resolve_job_def(job).execute_in_process(
+    resolved, run_id = defs.resolve_job_def(job), str(uuid4())
+    instance.add_event_listener(run_id, _Steps(job, len(resolved.graph.nodes)))
+    result = resolved.execute_in_process(
         instance=instance,
+        run_id=run_id,
         partition_key=tags.get(_PARTITION),
         run_config=_QUIET,
         tags={run_lock.PROCESS_TAG: run_lock.this_process(), **tags, **more_tags(tags)},
@@ -84,6 +90,20 @@ def _run(defs: dg.Definitions, instance: dg.DagsterInstance, job: str, tags: Map
     if not result.success:
         raise _failure([event for event in result.all_events if event.is_failure])
     return str(result.run_id)
+
+
+class _Steps:
+    """Says which step of a run begins, for a terminal; ``cli/progress_bar.py`` shows it."""
+
+    def __init__(self, job: str, of: int) -> None:
+        self._job, self._of, self._number = job.replace("_", " "), of, 0
+
+    def __call__(self, event: dg.EventLogEntry) -> None:
+        if event.dagster_event is not None and event.dagster_event.event_type is dg.DagsterEventType.STEP_START:
+            self._number += 1
+            name = str(event.step_key).rpartition("[")[0] or str(event.step_key)
+            said = name.replace("centra", "Centra").replace("_", " ")
+            _LOG.info("%s, step %d of %d: %s", self._job, self._number, self._of, said, extra={"is_step": True})
 
 
 def _failure(events: list[dg.DagsterEvent]) -> Exception:

@@ -136,6 +136,7 @@ def _write(content: Content, folder: Path) -> Pack:
         "sources_sha256": certificate.sources_sha256,
         "rollforward_ties": not content.report.breaks,
         "open_items": content.report.open_items,
+        "open_in_dry_run": content.report.dry_run_items,
         "late_items": content.report.late_items,
         "code_version": content.code_version,
         "policy_sha256": content.policy_sha256,

@@ -5,9 +5,9 @@
 -- not written again. now: the decision time; closed_since: how long ago one may have closed; most: closed ones that are kept.
 with
 open_exceptions as (
-    select
-        *, case when coalesce(evidence ->> 'waits_for_live', 'false') = 'true' then 'dry_run' else 'open' end as state
-    from reconciliation.exceptions
+    select *, 'open' as state from reconciliation.exceptions
+    union all by name
+    select *, 'dry_run' as state from reconciliation.dry_run_items
 ),
 
 -- One row per exception that is not open any more, as its history shows it.

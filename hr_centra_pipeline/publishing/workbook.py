@@ -382,6 +382,11 @@ def _open_items(sheet: Sheet, content: Content) -> None:
     )  # fmt: skip
     rows = content.rows("open_items", order="kind")
     sheet.table(shape, ({**row, "check": content.check_of(row["exception_id"])} for row in rows), empty="None.")
+    if content.report.dry_run_items:
+        sheet.heading(
+            "Open only because nothing was sent (dry run): in no other figure, and nothing to do before going live"
+        )
+        sheet.table(_ITEM[:-1], content.rows("open_in_dry_run", order="kind"), filters=False, freeze=False)
     sheet.sheet.print_area(0, 0, sheet.row, len(_ITEM) + len(_ENTERED) - 1)
 
 

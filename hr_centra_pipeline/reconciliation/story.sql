@@ -317,20 +317,25 @@ where "at" is not null;
 -- One row per return and open exception that is about it, or about its order and no return.
 create or replace temp table story_exceptions as
 with
+open_exceptions as (
+    select *, 'open' as state from reconciliation.exceptions
+    union all by name
+    select *, 'dry_run' as state from reconciliation.dry_run_items
+),
+
 pairs as (
-    select return_id, exception_id from reconciliation.exceptions semi join story_returns using (return_id)
+    select return_id, exception_id from open_exceptions semi join story_returns using (return_id)
     union
     select story_orders.return_id, exception_id
-    from reconciliation.exceptions
+    from open_exceptions
     join story_orders using (order_number)
-    where exceptions.return_id is null
+    where open_exceptions.return_id is null
 )
 
 select
-    pairs.return_id, exceptions.* exclude (return_id),
-    case when coalesce(evidence ->> 'waits_for_live', 'false') = 'true' then 'dry_run' else 'open' end as state
+    pairs.return_id, open_exceptions.* exclude (return_id)
 from pairs
-join reconciliation.exceptions using (exception_id);
+join open_exceptions using (exception_id);
 
 -- One row per unit that waits, and per return that the shopper has not handed in yet: for what, how long, and who must act.
 create or replace temp table story_waits as

@@ -1,73 +1,72 @@
-"""What the pages read: the file for 100,000 returns from scratch, next to what is written when 100 of them changed."""
+"""The pages with 0, 10 and 100,000 open exceptions: each page over HTTP, as a browser that is logged in asks for it."""
 
 from __future__ import annotations
 
+import os
+import statistics
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
-from hr_centra_pipeline.core.settings import Settings
-from hr_centra_pipeline.effects.plan import plan
-from hr_centra_pipeline.matching.match import match
-from hr_centra_pipeline.publishing.page_data import PagesReport, write_pages
+import requests
+from rich.console import Console
+from rich.table import Table
+
 from hr_centra_pipeline.publishing.page_tables import PAGES_DATABASE
-from hr_centra_pipeline.push.record import record_plan
-from hr_centra_pipeline.reconciliation.reconcile import reconcile
-from hr_centra_pipeline.sources.happy_returns import export_staging as happy_returns_staging
-from hr_centra_pipeline.warehouse import watermarks
-from hr_centra_pipeline.warehouse.database import Warehouse
 from hr_centra_pipeline_tests.bench.measured import Measured
-from hr_centra_pipeline_tests.bench.month_end import NOW, prepared
+from hr_centra_pipeline_tests.pages.page_fixture import exception_id, fill, return_id
+from hr_centra_pipeline_tests.pages.served_site import served
 
-RETURNS, CHANGED = 100_000, 100
+SIZES = (0, 10, int(os.environ.get("BENCH_EXCEPTIONS", "100000")))
+ROUNDS = int(os.environ.get("BENCH_ROUNDS", "40"))
+AIM_MS = 300
+_PAGES = {
+    "home": "/", "search, one order": "/search?q=100001", "search, a SKU": "/search?q=101-MOSS-S",
+    "a return": f"/returns/{return_id(1)}", "worklist": "/worklist", "worklist, a team": "/worklist?team=finance",
+    "worklist, overdue ones of a kind": "/worklist?kind=payout_mismatch&overdue=1", "worklist, nobody's": "/worklist?assignee=-",
+    "worklist, an order": "/worklist?q=100001", "an exception": f"/exceptions/{exception_id(1)}", "warehouse": "/warehouse",
+    "warehouse, a box": "/warehouse?box=OB-0003", "put-away, to print": "/warehouse/print", "health": "/health",
+    "finance": "/finance", "decisions": "/decisions",
+}  # fmt: skip
 
 
-def _written(warehouse: Warehouse, settings: Settings) -> tuple[PagesReport, float]:
-    start = time.perf_counter()
-    report = write_pages(warehouse, settings, NOW, "")
-    return report, time.perf_counter() - start
-
-
-def _change(warehouse: Warehouse) -> None:
-    """One unit of each of so many returns is graded otherwise, and a sync takes it over."""
-    with warehouse.transaction() as connection:
-        connection.execute(
-            """
-            insert into landing.happy_returns_items by name
-            select * replace (
-                'worn' as condition, md5(row_sha256) as row_sha256, source_time + interval 1 hour as source_time, $batch as batch
-            )
-            from landing.happy_returns_items where item_id in (select 'IT-' || i * 7 || '-0' from range($changed) as numbers(i))
-            """,
-            {"batch": watermarks.newest_batch(connection), "changed": CHANGED},
+def measure() -> Iterator[Measured]:
+    """For each page the 95th percentile with the most exceptions, next to that with ten. Prints medians, too."""
+    taken = {size: _times(size) for size in SIZES}
+    table = Table("page", *(f"{size:,}: p50, p95 in ms" for size in SIZES))
+    for name in _PAGES:
+        table.add_row(
+            name, *(f"{statistics.median(taken[size][name]):.0f}, {_p95(taken[size][name]):.0f}" for size in SIZES)
         )
-    happy_returns_staging.refresh(warehouse, NOW)
-    with warehouse.transaction() as connection:
-        match(connection, NOW)
-        plan(connection, NOW)
-        record_plan(connection, NOW)
-        reconcile(connection, NOW)
+    Console(width=160).print(table)
+    ten, most = SIZES[1:]
+    for name in _PAGES:
+        yield Measured(
+            f"page: {name}, {most:,} exceptions, p95", _p95(taken[most][name]), "with 10", _p95(taken[ten][name]),
+            f"< {AIM_MS} ms", unit="ms",
+        )  # fmt: skip
 
 
-def measure() -> list[Measured]:
-    """Seconds for everything, for a few returns, and for none."""
-    with tempfile.TemporaryDirectory() as name:
-        home = Path(name) / "home"
-        environment = prepared(home, 2 * RETURNS)
-        settings = Settings.from_environment(environment)
-        warehouse = Warehouse(settings.database)
-        with warehouse.kept_open():
-            report, everything = _written(warehouse, settings)
-            assert (report.written, report.is_whole) == (RETURNS, True)
-            size = (settings.published / PAGES_DATABASE).stat().st_size / 1e6
-            nothing, no_time = _written(warehouse, settings)
-            assert (nothing.written, nothing.is_whole) == (0, False)
-            _change(warehouse)
-            some, few = _written(warehouse, settings)
-            assert (some.written, some.is_whole) == (CHANGED, False)
-    what = (
-        f"pages: {RETURNS:,} returns, {size:.0f} MB; none of {nothing.looked_at:,} looked at changed: {no_time:.1f} s"
-    )
-    return [
-        Measured(f"pages: {CHANGED} of {some.looked_at:,} returns looked at changed", few, what, everything, "<= 0.1")
-    ]
+def _times(exceptions: int) -> dict[str, list[float]]:
+    """Milliseconds of each request, by page; the pages take turns."""
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder)
+        (home / "published").mkdir()
+        fill(home / "published" / PAGES_DATABASE, returns=max(20, exceptions), exceptions=exceptions)
+        with served(home) as (address, link), requests.Session() as session:
+            session.get(link, timeout=30).raise_for_status()
+            times: dict[str, list[float]] = {name: [] for name in _PAGES}
+            for round_ in range(ROUNDS + 2):
+                for name, path in _PAGES.items():
+                    started = time.perf_counter()
+                    answer = session.get(address + path, timeout=60)
+                    if round_ >= 2:  # the first ones compile templates and read the manual
+                        times[name].append((time.perf_counter() - started) * 1_000)
+                    if answer.status_code not in (200, 404):
+                        raise RuntimeError(f"{path}: {answer.status_code}")
+            return times
+
+
+def _p95(times: list[float]) -> float:
+    return statistics.quantiles(times, n=20)[-1]

@@ -94,7 +94,7 @@ def test_a_month_as_of_a_day_in_the_future_is_refused(monkeypatch: pytest.Monkey
     "arguments",
     [
         ["sandbox", "advance", "--hours", "-3"], ["sandbox", "serve", "--returns", "-1"],
-        ["downloads", "--port", "99999"], ["dev", "--port", "0"],
+        ["pages", "--port", "99999"], ["dev", "--port", "0"],
     ],
 )  # fmt: skip
 def test_a_number_out_of_its_range_is_a_mistake_of_usage(arguments: list[str]) -> None:

@@ -84,7 +84,7 @@ def test_a_month_as_it_was_on_a_day_is_in_a_folder_of_its_own(home: Path) -> Non
         (["close", "--month", MONTH, "--by", " "], RunFailed, "--by is empty"),
         (["close", "--month", MONTH, "--reopen", "--by", "Pia", "--why", "x"], RunFailed, "is not closed"),
         (["sign", "--month", MONTH, "--as", "preparer", "--by", "Pia"], RunFailed, "is not closed"),
-        (["downloads", "--host", "192.0.2.1"], ConfigurationError, "HR_CENTRA_DOWNLOADS_TOKEN"),
+        (["pages", "--host", "192.0.2.1"], ConfigurationError, "HR_CENTRA_PAGES_URL"),
     ],
 )
 def test_what_cannot_be_done_is_said_with_the_way_out(

@@ -8,7 +8,7 @@ from typing import Any
 
 import dagster as dg
 
-from hr_centra_pipeline.core import months
+from hr_centra_pipeline.core import months, page_addresses
 from hr_centra_pipeline.core.errors import RunFailed
 from hr_centra_pipeline.core.money import minor_units
 from hr_centra_pipeline.month_end import due
@@ -74,7 +74,7 @@ def month_end(context: dg.AssetExecutionContext, run: Run) -> Iterator[dg.Materi
         with run.warehouse.transaction() as connection:
             due.was_made(connection, month, run.now)
             content = Content(connection, pack.report, run.now, run.policy.sha256, workbook_key(connection))
-            shown = _shown(content, pack, run.settings.downloads_url)
+            shown = _shown(content, pack, run.settings.pages_url)
         packs.append(pack)
         for name, metadata in shown.items():
             # A range of months is one step: each month keeps its own figures.
@@ -88,11 +88,12 @@ def month_end(context: dg.AssetExecutionContext, run: Run) -> Iterator[dg.Materi
     yield dg.MaterializeResult(asset_key=_PACK)
 
 
-def _shown(content: Content, pack: Pack, downloads_url: str) -> dict[dg.AssetKey, dict[str, Any]]:
+def _shown(content: Content, pack: Pack, pages_url: str) -> dict[dg.AssetKey, dict[str, Any]]:
     """What the UI shows of a month, by asset."""
     told: dict[str, Any] = {
-        "download": dg.MetadataValue.url(f"{downloads_url}/{content.month}/"),
+        "download": dg.MetadataValue.url(f"{pages_url}{page_addresses.of_month(content.month)}"),
         "status of its figures": content.status, "standing": pack.standing, "open items": pack.report.open_items,
+        "open only because nothing was sent": pack.report.dry_run_items,
         "late items": pack.report.late_items,
     }  # fmt: skip
     summary, rolled, picture = (dg.MetadataValue.md(draw(content)) for draw in (_summary, _rolled, _picture))

@@ -31,6 +31,7 @@ from hr_centra_pipeline.warehouse.database import Connection
 _EXCEPTIONS = "reconciliation.exceptions"
 TABLES = {
     _EXCEPTIONS: "finance",
+    "reconciliation.dry_run_items": "data",
     "reconciliation.orphaned_returns": "customer_service",
     "reconciliation.refund_facts": "finance",
     "reconciliation.refund_match": "finance",

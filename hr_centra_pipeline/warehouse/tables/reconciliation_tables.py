@@ -44,6 +44,12 @@ _EXCEPTION = {
 }
 
 EXCEPTIONS = table("reconciliation.exceptions", "One row per open exception.", ["exception_id"], dict(_EXCEPTION))
+DRY_RUN_ITEMS = table(
+    "reconciliation.dry_run_items",
+    "One row per matter that is open only because nothing is sent: its effect type is in dry run. Not among the exceptions.",
+    ["exception_id"],
+    dict(_EXCEPTION),
+)
 
 
 def _family(name: str, grain: str) -> Table:
