@@ -426,6 +426,16 @@ def doctor(
     raise typer.Exit(code)
 
 
+@_command(SET_UP, "hr-centra examples", "hr-centra examples --to /etc/hr-centra/examples", name="examples")
+def list_examples(
+    to: Annotated[Path | None, typer.Option(help="Copy them into this folder.", metavar="FOLDER")] = None,
+) -> None:
+    """List or copy the example policy and people, profiles, unit files, proxy configurations and manuals."""
+    from hr_centra_pipeline.cli.example_files import show_examples
+
+    show_examples(to)
+
+
 @_command(SET_UP, 'hr-centra rebind --by anna --why "new address of the same Centra"')
 def rebind(
     retailer: Annotated[
