@@ -57,6 +57,7 @@ def application(
     )  # fmt: skip
     site = Site(settings, login, address, DecisionStore(settings))
     app.state.site = site
+    app.router.redirect_slashes = False  # an address is right or it is not
     name = urlsplit(settings.pages_url).hostname or ""
     return Guard(app, site, hosts=(name, *hosts), bounds=bounds or Bounds(upload_paths=views_decisions.UPLOAD_PATHS))
 
@@ -155,7 +156,10 @@ def _refused(request: Request, error: Exception) -> Response:
 
 def _busy(request: Request, error: Exception) -> Response:
     _log.warning("%s: %s", request.scope["path"], error)
-    return refusal(request, 503, "Not recorded", f"{error} Nothing was recorded; send the form again later.")
+    if isinstance(error, TooManyWaiting):
+        return refusal(request, 503, "Not recorded", f"{error} Nothing was recorded; send the form again later.")
+    text = "Decisions cannot be read or recorded now; the log of hr-centra pages says why. Nothing was recorded: try again later."
+    return refusal(request, 503, "Not possible now", text)
 
 
 def _unpublished(request: Request, error: Exception) -> Response:

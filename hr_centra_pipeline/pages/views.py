@@ -229,7 +229,7 @@ def warehouse(connection: sqlite3.Connection, query: Query) -> View:
     where, box = _known(query.get("warehouse", ""), known), query.get("box", "").strip()[:200]
     boxes = warehouse_lists.boxes(connection, where, after=query.get("boxes", ""))
     for parcel in boxes.rows:
-        named = parcel["shipment_id"] or parcel["tracking"] or parcel["bag"] or warehouse_lists.NO_BOX
+        named = parcel["shipment_id"] or parcel["parcel"] or parcel["loose_bag"] or warehouse_lists.NO_BOX
         parcel["title"], parcel["address"] = _box_title(parcel), page_addresses.of_warehouse(warehouse=where, box=named)
         _link_returns(parcel["arrivals"])
     under_way = warehouse_lists.arrivals(connection, where, box, after=query.get("units", "")) if box else None
@@ -283,9 +283,9 @@ def _known(given: str, known: Sequence[str]) -> str:
 def _box_title(parcel: Row) -> str:
     if parcel["shipment_id"]:
         return f"Box {parcel['shipment_id']}"
-    if parcel["tracking"]:
-        return f"Parcel {parcel['tracking']}"
-    return f"Bag {parcel['bag']}" if parcel["bag"] else "Not in a box, bag or parcel yet"
+    if parcel["parcel"]:
+        return f"Parcel {parcel['parcel']}"
+    return f"Bag {parcel['loose_bag']}" if parcel["loose_bag"] else "Not in a box, bag or parcel yet"
 
 
 def _link_returns(found: Sequence[Row]) -> None:

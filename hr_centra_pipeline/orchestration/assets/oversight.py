@@ -7,7 +7,18 @@ from typing import Any
 import dagster as dg
 
 from hr_centra_pipeline.orchestration import markdown
-from hr_centra_pipeline.orchestration.asset_tables import LINES, POOL, TEAM, declaration_checks, key, results, spec
+from hr_centra_pipeline.orchestration.asset_tables import (
+    FOUND,
+    IDENTITY,
+    LINES,
+    PAGES,
+    POOL,
+    TEAM,
+    declaration_checks,
+    key,
+    results,
+    spec,
+)
 from hr_centra_pipeline.orchestration.partitions import EVENT_SYNC_JOB
 from hr_centra_pipeline.orchestration.run import Run
 from hr_centra_pipeline.oversight.inbox_privacy import erase_old
@@ -60,8 +71,9 @@ def standing_alarms(context: dg.AssetCheckExecutionContext, run: Run) -> Iterato
                 severity=dg.AssetCheckSeverity.ERROR if alarm.rule.is_error else dg.AssetCheckSeverity.WARN,
                 description=f"{alarm.found} found, listed below." if alarm.found else None,
                 metadata={
-                    "found": alarm.found, TEAM: alarm.rule.owner_team,
+                    FOUND: alarm.found, TEAM: alarm.rule.owner_team, IDENTITY: alarm.identity,
                     **({LINES: dg.MetadataValue.md(markdown.listed(alarm.told))} if alarm.found else {}),
+                    **({PAGES: dg.MetadataValue.json(list(zip(alarm.lines, alarm.paths, strict=True)))} if alarm.paths else {}),
                 },
             )  # fmt: skip
 
