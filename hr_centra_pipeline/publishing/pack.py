@@ -131,7 +131,7 @@ def _write(content: Content, folder: Path) -> Pack:
         "is_over": content.is_over,
         "status": content.status,
         "standing": certificate.standing,
-        "signed_by": {one.role: one.by for one in certificate.signatures},
+        "signed_by": {one.role: one.signer for one in certificate.signatures},
         "content_sha256": certificate.content_sha256,
         "sources_sha256": certificate.sources_sha256,
         "rollforward_ties": not content.report.breaks,
