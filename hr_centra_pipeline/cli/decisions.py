@@ -27,6 +27,7 @@ from hr_centra_pipeline.push import approvals
 from hr_centra_pipeline.push.approvals import Signature
 from hr_centra_pipeline.warehouse import lock, migrate
 from hr_centra_pipeline.warehouse.database import Connection, Warehouse
+from hr_centra_pipeline.warehouse.policy_tables import is_written
 
 
 @contextmanager
@@ -38,6 +39,8 @@ def opened() -> Iterator[Connection]:
     warehouse = Warehouse(settings.database)
     migrate.prepare(warehouse)
     with warehouse.transaction() as connection:
+        if not is_written(connection):
+            raise ConfigurationError(f"{settings.database}: no sync has run on it yet; run `hr-centra sync` first.")
         yield connection
 
 
