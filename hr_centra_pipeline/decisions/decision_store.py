@@ -251,6 +251,18 @@ class DecisionStore:
 
     # ---------------------------------------------------------------- reading
 
+    def count_texts(self, says: Callable[[str], bool]) -> int:
+        """How many decisions have a text of which this is true.
+
+        Raises:
+            StoreFailed: the store cannot be read.
+        """
+        if not self.exists:
+            return 0
+        with self._reading() as connection:
+            texts = connection.execute(sa.select(CONTENTS.c.arguments)).scalars()
+            return sum(says(text) for text in texts)
+
     def waiting_count(self) -> int:
         """How many decisions wait; an empty or missing store costs next to nothing.
 

@@ -73,7 +73,7 @@ delete from reconciliation.exceptions;
 insert into reconciliation.exceptions by name
 select * exclude (is_dry_run) from dated_exceptions where not is_dry_run;
 
--- Open only because nothing is sent: nobody has anything to do about it, and it is no part of what is open.
+-- Open only because nothing is sent: nobody has anything to do about it, and it is not part of what is open.
 delete from reconciliation.dry_run_items;
 insert into reconciliation.dry_run_items by name
 select * exclude (is_dry_run) from dated_exceptions where is_dry_run;
