@@ -49,7 +49,7 @@ def show_exceptions(
         names = [column[0] for column in found.description]
         rows = [dict(zip(names, row, strict=True)) for row in found.fetchall()]
         (as_of,) = published.execute("select as_of from meta.published").fetchone() or (None,)
-        (dry_run,) = published.execute("select count(*) from reconciliation.dry_run_items").fetchone() or (0,)
+        dry_run = _dry_run_items(published)
     if as_json:
         echo_json(rows[:limit])
         return
@@ -85,6 +85,15 @@ def _totals(rows: list[dict[str, Any]], limit: int | None) -> Text:
         (f"{len(rows):,} open", "bold"), more, ", ", (f"{overdue:,} overdue", "red" if overdue else ""),
         f"; at stake {amounts}" if amounts else "",
     )  # fmt: skip
+
+
+def _dry_run_items(published: duckdb.DuckDBPyConnection) -> int:
+    """How many are open only because nothing is sent; a copy that an earlier version published has no list of them."""
+    query = "select 1 from duckdb_tables() where schema_name = 'reconciliation' and table_name = 'dry_run_items'"
+    if published.execute(query).fetchone() is None:
+        return 0
+    row = published.execute("select count(*) from reconciliation.dry_run_items").fetchone()
+    return int(row[0]) if row else 0
 
 
 # Columns, and which stay when the terminal is narrow: the first.

@@ -59,6 +59,8 @@ _COLUMNS = {
 }
 CHECK = "every_row_meets_its_declaration"
 TEAM, LINES, TOLD_ELSEWHERE = "owner_team", "troubles", "told_elsewhere"
+# Of a check that lists troubles: what the list is about, whatever its words and order; how many; the first with their pages.
+IDENTITY, FOUND, PAGES = "identity", "found", "pages"
 """Metadata of a check that alerts read: whose it is, what exactly is wrong, and that it raises no alert of its own."""
 
 _SHOWN_ROWS = 5

@@ -8,6 +8,7 @@ from pathlib import Path
 import dagster as dg
 
 from hr_centra_pipeline.orchestration import sensors
+from hr_centra_pipeline.orchestration.decision_sensor import carry_out_decisions, carry_out_on_decisions
 from hr_centra_pipeline.orchestration.embedding import Embedding
 from hr_centra_pipeline.orchestration.event_sensor import sync_on_events
 from hr_centra_pipeline.orchestration.jobs import CHECKS, STEPS, hourly_sync, jobs, month_end_after_sync
@@ -49,10 +50,10 @@ def build_definitions(
     return dg.Definitions(
         assets=presented(STEPS, embedding),
         asset_checks=[step.defined(embedding) for step in CHECKS],
-        jobs=ours.all,
+        jobs=[*ours.all, carry_out_decisions(embedding)],
         schedules=[hourly_sync(embedding, ours.sync)],
         sensors=[
-            month_end_after_sync(embedding, ours), sync_on_events(embedding),
+            month_end_after_sync(embedding, ours), sync_on_events(embedding), carry_out_on_decisions(embedding),
             *(one.defined(embedding) for one in sensors.SENSORS),
         ],
         resources={resource_key: resource},

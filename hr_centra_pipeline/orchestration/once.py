@@ -13,6 +13,7 @@ import dagster as dg
 from hr_centra_pipeline.core import processes
 from hr_centra_pipeline.core.errors import ConfigurationError, RunFailed
 from hr_centra_pipeline.core.settings import Settings
+from hr_centra_pipeline.decisions.decision_store import DecisionStore
 from hr_centra_pipeline.orchestration import run_lock
 from hr_centra_pipeline.orchestration.assets.backfill_assets import READ_AGAIN
 from hr_centra_pipeline.orchestration.failures import words_of
@@ -20,6 +21,7 @@ from hr_centra_pipeline.orchestration.instance import prepare_dagster_home
 from hr_centra_pipeline.orchestration.jobs import FOLLOWED_TAG, range_tags
 from hr_centra_pipeline.orchestration.partitions import (
     BACKFILL_JOB,
+    DECISIONS_JOB,
     EVENT_SYNC_JOB,
     MONTH_END_JOB,
     RANGE_END,
@@ -48,6 +50,8 @@ def sync(defs: dg.Definitions, settings: Settings, *, month_end: bool = True) ->
     with run_lock.held(settings.lock_path, "hr-centra sync"), dg.DagsterInstance.get() as instance:
         run_lock.fail_orphaned_runs(instance)
         _run(defs, instance, SYNC_JOB, {FOLLOWED_TAG: "by its caller"})
+        if DecisionStore(settings).waiting_count():  # closes and signatures; the others went with the sync
+            _run(defs, instance, DECISIONS_JOB, {})
         due = read_due(settings) if month_end else []
         if due:
             _run(defs, instance, MONTH_END_JOB, range_tags(due))

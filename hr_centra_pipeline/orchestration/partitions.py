@@ -43,7 +43,8 @@ def months_from(first: date) -> dg.MonthlyPartitionsDefinition:
 LONGEST_BACKFILL_SECONDS = 7 * 24 * 3600
 JOB_TAG = "hr_centra/job"
 SYNC_JOB, EVENT_SYNC_JOB, MONTH_END_JOB, BACKFILL_JOB = "sync", "event_sync", "month_end", "backfill"
-JOBS = (SYNC_JOB, EVENT_SYNC_JOB, MONTH_END_JOB, BACKFILL_JOB)
+DECISIONS_JOB = "carry_out_decisions"
+JOBS = (SYNC_JOB, EVENT_SYNC_JOB, MONTH_END_JOB, BACKFILL_JOB, DECISIONS_JOB)
 _PARTITION = "dagster/partition"
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 

@@ -5,24 +5,27 @@ Plain sensors with a cursor of their own, not ``run_failure_sensor``: that one m
 lost), and it does not see runs of the command line.
 """
 
+import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 import dagster as dg
 
-from hr_centra_pipeline.core import clock
-from hr_centra_pipeline.core.money import shown
+from hr_centra_pipeline.core import clock, page_addresses
 from hr_centra_pipeline.core.policy import Policy, load_policy
 from hr_centra_pipeline.core.settings import Settings
 from hr_centra_pipeline.orchestration import markdown, run_lock
-from hr_centra_pipeline.orchestration.asset_tables import LINES, TEAM, TOLD_ELSEWHERE
+from hr_centra_pipeline.orchestration.asset_tables import FOUND, IDENTITY, LINES, PAGES, TEAM, TOLD_ELSEWHERE
 from hr_centra_pipeline.orchestration.embedding import Embedding
 from hr_centra_pipeline.orchestration.failures import words_of
 from hr_centra_pipeline.orchestration.partitions import JOB_TAG, JOBS
-from hr_centra_pipeline.oversight import delivery, published
+from hr_centra_pipeline.oversight import delivery, exception_texts, published
 from hr_centra_pipeline.oversight.alerts import Alert, AlertReport, Line, fingerprint, over, send_alerts
+from hr_centra_pipeline.oversight.exception_texts import ExceptionLine
+from hr_centra_pipeline.oversight.watch import OVERDUE
 
 _RUNS_AT_ONCE = 50
 _RETRY_TAG = "dagster/retry_number"  # only the first attempt is reported, not its automatic retries
@@ -105,10 +108,17 @@ def _ended(context: dg.SensorEvaluationContext, cursor: int | None, report: Aler
     return dg.SkipReason(said if report != AlertReport() else idle)
 
 
-def _footer(settings: Settings, run: dg.DagsterRun) -> str:
+def _footer(settings: Settings, run: dg.DagsterRun, team: str = _DATA) -> str:
+    """Where to read on: the run for the data team, the team's worklist for the others, who have no login to Dagster."""
+    if team != _DATA:
+        return f"Worklist of {_spoken(team)}: {settings.pages_url}{page_addresses.of_worklist(team=team)}"
     return f"Run {run.run_id[:8]} of {run.job_name}" + (
         f": {settings.ui_url}/runs/{run.run_id}" if settings.ui_url else ""
     )
+
+
+def _spoken(team: str) -> str:
+    return team.replace("_", " ")
 
 
 # ---------------------------------------------------------------- failed runs
@@ -201,19 +211,42 @@ def alert_on_failed_checks(context: dg.SensorEvaluationContext, embedding: Embed
                 continue
             if TOLD_ELSEWHERE in found.metadata:
                 continue
-            listed = found.metadata.get(LINES)
-            said = markdown.as_text(str(listed.value)) if listed is not None else found.description or "no details"
-            text = f"{'Warning' if found.severity == dg.AssetCheckSeverity.WARN else 'ERROR'}: check failed: {name}\n{said}"
-            failed.setdefault(owner(found), []).append(Line(known, run_id, text))
+            line = Line(known, run_id, _told(found, name, settings), str(_value(found, IDENTITY, "")))
+            if found.check_name in OVERDUE:  # work of that team, with a message of its own
+                team, count = owner(found), int(_value(found, FOUND, 0))
+                alerts.append(Alert(team, f"{_overdue(count)} of {_spoken(team)}", (line,)))
+            else:
+                failed.setdefault(owner(found), []).append(line)
         over(passed, settings, now)
         alerts += [
-            Alert(team, f"{len(lines)} failed check{'s' if len(lines) > 1 else ''} for {team.replace('_', ' ')}", tuple(lines),
-                _footer(settings, run))
+            Alert(team, f"{len(lines)} failed check{'s' if len(lines) > 1 else ''} for {_spoken(team)}", tuple(lines),
+                _footer(settings, run, team))
             for team, lines in sorted(failed.items())
         ]  # fmt: skip
     return _ended(
         context, cursor, send_alerts(alerts, settings, policy, now), "No check has failed since the last tick."
     )
+
+
+def _told(found: dg.AssetCheckEvaluation, name: str, settings: Settings) -> str:
+    """A failed check in words: of overdue exceptions each with its page, else what the check lists."""
+    if (team := OVERDUE.get(found.check_name)) and (shown := _value(found, PAGES, [])):
+        lines = [ExceptionLine(text, path) for text, path in shown]
+        count = int(_value(found, FOUND, len(lines)))
+        return f"The longest overdue first:\n\n{exception_texts.listed(lines, count, team, settings.pages_url)}"
+    level = "Warning" if found.severity == dg.AssetCheckSeverity.WARN else "ERROR"
+    listed = found.metadata.get(LINES)
+    said = markdown.as_text(str(listed.value)) if listed is not None else found.description or "no details"
+    return f"{level}: check failed: {name}\n{said}"
+
+
+def _value(found: dg.AssetCheckEvaluation, name: str, default: Any) -> Any:
+    value = found.metadata.get(name)
+    return default if value is None else value.value
+
+
+def _overdue(count: int) -> str:
+    return f"{count} overdue exception{'' if count == 1 else 's'}"
 
 
 def _owner_of(context: dg.SensorEvaluationContext) -> Callable[[dg.AssetCheckEvaluation], str]:
@@ -247,14 +280,14 @@ def escalate_overdue_exceptions(context: dg.SensorEvaluationContext, embedding: 
     after = timedelta(hours=policy.alerts.escalate_after_hours)
     alerts = []
     for late in published.overdue_since(settings, since, until, after):
-        money = ", ".join(shown(amount, currency) for currency, amount in sorted(late.amounts.items()))
-        title = f"{late.count} overdue exception{'s' if late.count > 1 else ''} of {late.team.replace('_', ' ')}: no action taken"
+        title = f"{_overdue(late.count)} of {_spoken(late.team)}: no action taken"
         text = (
-            f"Overdue for {policy.alerts.escalate_after_hours} hours or more{f', {money} at stake' if money else ''}:\n"
+            f"Overdue for {policy.alerts.escalate_after_hours} hours or more"
+            f"{f', {late.money} at stake' if late.money else ''}. Who takes care of it?\n\n"
+            + exception_texts.listed(late.lines, late.count, late.team, settings.pages_url)
         )
-        text += "\n".join(late.lines)
+        event = hashlib.sha256("\n".join(late.exception_ids).encode()).hexdigest()[:16]  # the same list, the same alert
         for team in dict.fromkeys((late.team, _DATA)):
-            event = f"{until.isoformat()}"
             alerts.append(Alert(team, title, (Line(f"escalation | {late.team} | {team} | {event}", event, text),)))
     report = send_alerts(alerts, settings, policy, now)
     context.update_cursor(until.isoformat())
@@ -279,7 +312,8 @@ def alert_on_silence(context: dg.SensorEvaluationContext, embedding: Embedding) 
         return dg.SkipReason(f"Published {age.total_seconds() / 60:.0f} minutes ago.")
     text = (
         f"The published tables are as of {last:%Y-%m-%d %H:%M} UTC, {age.total_seconds() / 3600:.0f} hours old: since then no "
-        "sync has completed. Check the runs, the schedule and the daemon; the next sync catches up on what was missed."
+        "sync has completed. Check the runs, the schedule and the daemon; the next sync catches up on what was missed.\n"
+        f"{settings.pages_url}{page_addresses.HEALTH}"
     )
     report = send_alerts(
         [Alert(_DATA, "No sync has succeeded", (Line(known, last.isoformat(), text),))], settings, policy, now

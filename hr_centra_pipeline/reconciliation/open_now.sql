@@ -66,7 +66,7 @@ named_findings as (
                     )
             else '{}'
         end) as evidence,
-        next_step || ' More: docs/exceptions.md#' || findings.kind as next_step,
+        next_step,
         coalesce(findings.is_dry_run, false) as is_dry_run,
         coalesce(findings.window_hours, rules.window_hours) as window_hours,
         rules.owner_team, rules.precedence

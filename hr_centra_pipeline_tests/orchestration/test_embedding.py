@@ -46,7 +46,9 @@ def definitions():
         assets=[push, report],
         jobs=[
             dg.define_asset_job("theirs", selection=["push"]),
-            dg.define_asset_job("both", selection=dg.AssetSelection.groups("returns_2_staging") | dg.AssetSelection.assets("report")),
+            dg.define_asset_job(
+                "both", selection=dg.AssetSelection.groups("returns_2_staging") | dg.AssetSelection.assets("report")
+            ),
         ],
         resources={"run": Theirs()}, executor=dg.multiprocess_executor,
     )
@@ -58,7 +60,7 @@ def both():
 if __name__ == "__main__":
     prepare_dagster_home(Settings.from_environment())
     with dg.DagsterInstance.get() as instance:
-        result = dg.execute_job(dg.reconstructable(both), instance, run_config={"execution": {"config": {"max_concurrent": 2}}})
+        result = dg.execute_job(dg.reconstructable(both), instance)
         sys.exit(not result.success)
 """
 
@@ -87,7 +89,15 @@ def test_merged_into_another_deployment_everything_keeps_its_name_and_its_execut
     dg.Definitions.validate_loadable(host)
     repository = host.get_repository_def()
     names = {job.name for job in repository.get_all_jobs() if not job.name.startswith("__")}
-    assert names == {"theirs", "both", "returns_sync", "returns_event_sync", "returns_month_end", "returns_backfill"}
+    assert names == {
+        "theirs",
+        "both",
+        "returns_sync",
+        "returns_event_sync",
+        "returns_month_end",
+        "returns_backfill",
+        "returns_carry_out_decisions",
+    }
     watching: list[Any] = [*repository.schedule_defs, *repository.sensor_defs]
     assert all(one.name.startswith("returns_") for one in watching)
     assert host.resolve_job_def("theirs").executor_def.name == dg.multiprocess_executor.name

@@ -37,6 +37,9 @@ from hr_centra_pipeline.push.record import record_plan
 from hr_centra_pipeline.reconciliation import notes
 from hr_centra_pipeline.reconciliation.reconcile import reconcile
 from hr_centra_pipeline.reconciliation.story import Refund, Story, read_story, story_rows
+from hr_centra_pipeline.sources.happy_returns import export_staging as happy_returns_staging
+from hr_centra_pipeline.sources.happy_returns.export_intake import ingest
+from hr_centra_pipeline.sources.happy_returns.export_profiles import load_profiles
 from hr_centra_pipeline.warehouse import watermarks
 from hr_centra_pipeline_tests.shops import ShopScenario, shop_scenario
 
@@ -310,10 +313,37 @@ def test_a_story_survives_its_json(synced: Pages) -> None:
         assert [one.what for one in story.timeline] == [one["what"] for one in json.loads(text)["timeline"]]
 
 
-# The shop's clock goes on for all of them: after the others.
-def test_returns_that_changed_are_written_again_and_no_others(copied: Pages) -> None:
+def test_a_unit_that_changed_has_its_return_written_again_and_no_other(copied: Pages) -> None:
+    settings, before = copied.scenario.settings, copied.stories()
+    exports = Path(settings.exports.removeprefix("file://"))
+    delivered = next(
+        (path, rows)
+        for path in sorted(exports.glob("items-*.csv"))
+        if len(rows := path.read_text("utf-8").splitlines()) > 1
+    )
+    header, row = delivered[1][0].split(","), delivered[1][1].split(",")
+    changed = dict(zip(header, row, strict=True)) | {"condition": "worn", "updated_at": "2026-09-30T11:00:00Z"}
+    news = exports / "items-20260930T1100Z-one.csv"
+    news.write_text(f"{delivered[1][0]}\n{','.join(changed.values())}\n", "utf-8")
+    try:
+        ingest(copied.scenario.warehouse, settings.exports, load_profiles(settings.home / "profiles"), clock.now())
+    finally:
+        news.unlink()
+    happy_returns_staging.refresh(copied.scenario.warehouse, clock.now())
+    copied.run_again()
+    report = copied.write()
+    after = copied.stories()
+    assert [one for one in after if after[one] != before[one]] == [changed["return_id"]]
+    assert (report.written, report.is_whole) == (1, False)
+    (unit,) = [one for one in read_story(after[changed["return_id"]]).units if one.return_item_id == changed["item_id"]]
+    assert unit.condition == "worn"
+    assert after == copied.explained()
+
+
+@pytest.mark.slow
+def test_after_another_day_every_story_is_what_explain_shows_and_no_more_was_written(copied: Pages) -> None:
     before = copied.stories()
-    copied.scenario.shop.advance(24)
+    copied.scenario.shop.advance(24)  # the shop's clock goes on for all tests: this one comes last
     copied.scenario.sync_stages()
     report = copied.write()
     after = copied.stories()

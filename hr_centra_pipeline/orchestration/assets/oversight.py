@@ -7,7 +7,17 @@ from typing import Any
 import dagster as dg
 
 from hr_centra_pipeline.orchestration import markdown
-from hr_centra_pipeline.orchestration.asset_tables import LINES, TEAM, declaration_checks, key, results, spec
+from hr_centra_pipeline.orchestration.asset_tables import (
+    FOUND,
+    IDENTITY,
+    LINES,
+    PAGES,
+    TEAM,
+    declaration_checks,
+    key,
+    results,
+    spec,
+)
 from hr_centra_pipeline.orchestration.partitions import EVENT_SYNC_JOB, JOB_TAG, JOBS
 from hr_centra_pipeline.orchestration.run import Run
 from hr_centra_pipeline.orchestration.steps import step
@@ -58,8 +68,9 @@ def standing_alarms(context: Any, run: Run) -> Iterator[dg.AssetCheckResult]:
                 severity=dg.AssetCheckSeverity.ERROR if alarm.rule.is_error else dg.AssetCheckSeverity.WARN,
                 description=f"{alarm.found} found, listed below." if alarm.found else None,
                 metadata={
-                    "found": alarm.found, TEAM: alarm.rule.owner_team,
+                    FOUND: alarm.found, TEAM: alarm.rule.owner_team, IDENTITY: alarm.identity,
                     **({LINES: dg.MetadataValue.md(markdown.listed(alarm.told))} if alarm.found else {}),
+                    **({PAGES: dg.MetadataValue.json(list(zip(alarm.lines, alarm.paths, strict=True)))} if alarm.paths else {}),
                 },
             )  # fmt: skip
 
