@@ -6,8 +6,8 @@ import warnings
 from pathlib import Path
 
 from hr_centra_pipeline.core.settings import Settings
+from hr_centra_pipeline.decisions.decision_kinds import AddDocument, Assign, WriteNote
 from hr_centra_pipeline.decisions.decision_store import Decision, DecisionStore, Who
-from hr_centra_pipeline.decisions.kinds import AddDocument, Assign, WriteNote
 from hr_centra_pipeline.pages.app import application
 from hr_centra_pipeline.pages.login import opened_login
 from hr_centra_pipeline.publishing.page_tables import PAGES_DATABASE

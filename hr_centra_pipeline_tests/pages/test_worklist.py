@@ -16,8 +16,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hr_centra_pipeline.core.clock import instant_text
+from hr_centra_pipeline.decisions.decision_kinds import Assign
 from hr_centra_pipeline.decisions.decision_store import Decision, DecisionStore
-from hr_centra_pipeline.decisions.kinds import Assign
 from hr_centra_pipeline.pages import worklist
 from hr_centra_pipeline.pages.page_file import Row, _row
 from hr_centra_pipeline.pages.paging import cursor_text, read_cursor
