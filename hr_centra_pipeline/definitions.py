@@ -17,6 +17,7 @@ from hr_centra_pipeline.orchestration.assets import (
     reconciliation_assets,
     staging_assets,
 )
+from hr_centra_pipeline.orchestration.decision_sensor import CARRY_OUT_DECISIONS, carry_out_on_decisions
 from hr_centra_pipeline.orchestration.event_sensor import sync_on_events
 from hr_centra_pipeline.orchestration.executor import in_process_behind_the_lock
 from hr_centra_pipeline.orchestration.jobs import (
@@ -41,9 +42,9 @@ defs = dg.Definitions(
         *month_end_assets.ASSETS, *oversight.ASSETS, *backfill_assets.ASSETS,
     ]),
     asset_checks=[*oversight.CHECKS],
-    jobs=[SYNC, EVENT_SYNC, MONTH_END, BACKFILL],
+    jobs=[SYNC, EVENT_SYNC, MONTH_END, BACKFILL, CARRY_OUT_DECISIONS],
     schedules=[hourly_sync],
-    sensors=[month_end_after_sync, sync_on_events, *SENSORS],
+    sensors=[month_end_after_sync, sync_on_events, carry_out_on_decisions, *SENSORS],
     resources={"run": Run()},
     executor=in_process_behind_the_lock,
 )  # fmt: skip

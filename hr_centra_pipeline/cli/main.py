@@ -304,8 +304,9 @@ def tie(
 ) -> None:
     """Record which units a refund, a Return or a replacement order made by hand was for, or which line a unit belongs to."""
     from hr_centra_pipeline.cli import decisions
+    from hr_centra_pipeline.decisions.kinds import TieForm
 
-    flags: dict[decisions.TieKind, bool] = {
+    flags: dict[TieForm, bool] = {
         "order": order, "return": a_return, "line": line, "release": release, "money": money,
     }  # fmt: skip
     chosen = [kind for kind, is_given in flags.items() if is_given]
@@ -532,12 +533,19 @@ def _inbox() -> typer.Typer:
     return inbox_app
 
 
+def _decisions() -> typer.Typer:
+    from hr_centra_pipeline.cli.decision_commands import app as decisions_app
+
+    return decisions_app
+
+
 def _train() -> typer.Typer:
     from hr_centra_pipeline.cli.train import app as train_app
 
     return train_app
 
 
+app.add_typer(_decisions(), name="decisions", rich_help_panel=DECIDE)
 app.add_typer(_inbox(), name="inbox", rich_help_panel=RUN)
 app.add_typer(_train(), name="train", rich_help_panel=LEARN)
 app.add_typer(_people(), name="people", rich_help_panel=SET_UP)

@@ -17,7 +17,7 @@ from rich.text import Text
 from hr_centra_pipeline.cli.dagster_store import DagsterState, LastRun, dagster_state
 from hr_centra_pipeline.cli.screen import stopped, width
 from hr_centra_pipeline.cli.table import DataConsole, DataTable, echo_json
-from hr_centra_pipeline.core.errors import ConfigurationError
+from hr_centra_pipeline.core.errors import ConfigurationError, RunFailed
 from hr_centra_pipeline.core.kinds import CALLED, OWNERS
 from hr_centra_pipeline.core.money import shown
 from hr_centra_pipeline.core.policy import load_policy, more_careful
@@ -77,9 +77,20 @@ _LISTS = {
 
 
 def _pages(path: Path) -> Row | None:
-    """What the last sync published; ``None``: nothing yet."""
+    """What the last sync published; ``None``: nothing yet.
+
+    Raises:
+        RunFailed: the file is damaged.
+    """
     if not path.is_file():
         return None
+    try:
+        return _read(path)
+    except sqlite3.DatabaseError as error:
+        raise RunFailed(f"{path} cannot be read ({error}): the next sync writes it again.") from None
+
+
+def _read(path: Path) -> Row | None:
     with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=5)) as connection:
         connection.row_factory = sqlite3.Row
         connection.execute("begin")  # one state of it, also while a sync writes the next one

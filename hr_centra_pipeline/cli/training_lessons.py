@@ -60,6 +60,11 @@ def _is_credited(records: Records, one: Row) -> str | None:
     return None if found else f"Centra has no Return on order {one['order_number']}"
 
 
+def _is_credited_on_the_right_order(records: Records, one: Row) -> str | None:
+    """A Return is on the order that was meant: what is planted puts 77 in front of its number."""
+    return _is_credited(records, {**one, "order_number": str(one["order_number"]).removeprefix("77")})
+
+
 def _return_is_gone(records: Records, one: Row) -> str | None:
     made = one["evidence"].get("centra_return_id")
     return f"Return {made} is still in Centra" if made in {entry["id"] for entry in records["returns"]} else None
@@ -78,7 +83,7 @@ LESSONS: tuple[Lesson, ...] = (
         " Happy Returns' support correct the order number.",
         ("hr-centra explain {return_id} --training", "hr-centra train look-up {return_id}",
          "hr-centra train happy-returns {return_id} order_number=THE_RIGHT_ONE"),
-        about="Happy Returns has refunded", proof=_is_credited,
+        about="Happy Returns has refunded", proof=_is_credited_on_the_right_order,
     ),
     Lesson(
         "wrong-article", "item_without_shipment_line", "An article that was not on the order",

@@ -104,6 +104,9 @@ def _plant(settings: Settings, note: Row) -> None:
             order by 1 limit 1
             """
         ).fetchone()
+        in_play = connection.execute(
+            "select order_number from staging.returns union select order_number from staging.return_items"
+        ).fetchall()
     records = sandbox.control(note, "records", method="GET")
     if replaced is not None:
         returns = {one["id"] for one in records["returns"] if str(one["order_number"]) == str(replaced[0])}
@@ -112,14 +115,14 @@ def _plant(settings: Settings, note: Row) -> None:
                 sandbox.control(note, "person", act="cancel_order", given={"order_number": order["number"]})
     if credited is not None:
         sandbox.control(note, "correct", row=credited[0], changes={"sku": "901-UNSOLD SCARF-M", "upc": ""})
-    untouched = _order_without_return(records)
+    untouched = _order_without_return(records, {row[0] for row in in_play})
     if untouched is not None:
         sandbox.control(note, "person", act="refund_order", given={"order_number": untouched, "amount": "5.00"})
 
 
-def _order_without_return(records: Row) -> int | None:
+def _order_without_return(records: Row, in_play: set[str]) -> int | None:
     """An order that was paid and shipped, and that nothing else is about."""
-    returned = {str(one["order_number"]) for one in records["returns"]}
-    refunded = {str(row[0]) for row in records["payments"] if row[2] != "CAPTURE"}
+    taken = in_play | {str(one["order_number"]) for one in records["returns"]}
+    taken |= {str(row[0]) for row in records["payments"] if str(row[2]).startswith("REFUND")}
     captured = [str(row[0]) for row in records["payments"] if row[2] == "CAPTURE"]
-    return next((int(number) for number in captured if number not in returned | refunded), None)
+    return next((int(number) for number in captured if number not in taken), None)

@@ -251,6 +251,18 @@ class DecisionStore:
 
     # ---------------------------------------------------------------- reading
 
+    def count_texts(self, says: Callable[[str], bool]) -> int:
+        """How many decisions have a text of which this is true.
+
+        Raises:
+            StoreFailed: the store cannot be read.
+        """
+        if not self.exists:
+            return 0
+        with self._reading() as connection:
+            texts = connection.execute(sa.select(CONTENTS.c.arguments)).scalars()
+            return sum(says(text) for text in texts)
+
     def waiting_count(self) -> int:
         """How many decisions wait; an empty or missing store costs next to nothing.
 
@@ -258,6 +270,17 @@ class DecisionStore:
             StoreFailed: the store cannot be read.
         """
         return self._scalar(sa.select(sa.func.count()).select_from(WAITING)) if self.exists else 0
+
+    def waiting_numbers(self) -> list[int]:
+        """The numbers of the decisions that wait, in order: read from an index that holds nothing else.
+
+        Raises:
+            StoreFailed: the store cannot be read.
+        """
+        if not self.exists:
+            return []
+        with self._reading() as connection:
+            return list(connection.execute(sa.select(WAITING.c.number).order_by(WAITING.c.number)).scalars())
 
     def waiting(self) -> list[Kept]:
         """Decisions without a final outcome, in the order in which they were kept.
@@ -339,6 +362,23 @@ class DecisionStore:
         refused = (OUTCOMES.c.state == "refused") & (OUTCOMES.c.at > _text_of(since))
         return self._scalar(sa.select(sa.func.count()).where(refused)) if self.exists else 0
 
+    def done_ids(self) -> list[str]:
+        """The ids of all decisions that were carried out, in order.
+
+        Raises:
+            StoreFailed: the store cannot be read.
+        """
+        if not self.exists:
+            return []
+        query = (
+            sa.select(DECISIONS.c.decision_id)
+            .join(OUTCOMES, OUTCOMES.c.number == DECISIONS.c.number)
+            .where(OUTCOMES.c.state == "done")
+            .order_by(DECISIONS.c.number)
+        )
+        with self._reading() as connection:
+            return list(connection.execute(query).scalars())
+
     def hashes(self, decision_ids: Sequence[str]) -> dict[str, str]:
         """The hashes of those decisions that are kept here.
 
@@ -352,7 +392,7 @@ class DecisionStore:
             for start in range(0, len(decision_ids), 500):
                 some = decision_ids[start : start + 500]
                 query = sa.select(DECISIONS.c.decision_id, DECISIONS.c.sha256).where(DECISIONS.c.decision_id.in_(some))
-                found.update(connection.execute(query).tuples().all())
+                found.update((one, sha256) for one, sha256 in connection.execute(query))
         return found
 
     def verify_chain(self) -> Chain:
@@ -367,13 +407,10 @@ class DecisionStore:
             problems = [
                 problem for table in (DECISIONS, OUTCOMES, ERASURES) for problem in _broken_links(connection, table)
             ]
-            left = dict(
-                connection.execute(
-                    sa.select(ERASURES.c.number, ERASURES.c.content_sha256).order_by(ERASURES.c.erasure_number)
-                )
-                .tuples()
-                .all()
-            )
+            erasures = sa.select(ERASURES.c.number, ERASURES.c.content_sha256).order_by(ERASURES.c.erasure_number)
+            left: dict[int, str] = {}
+            for number, sha256 in connection.execute(erasures):
+                left[number] = sha256
             contents = sa.select(
                 DECISIONS.c.number, DECISIONS.c.content_sha256, CONTENTS.c.salt, CONTENTS.c.arguments
             ).outerjoin(CONTENTS, CONTENTS.c.number == DECISIONS.c.number)

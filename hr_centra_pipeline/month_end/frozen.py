@@ -13,7 +13,7 @@ from hr_centra_pipeline.warehouse.tables.month_end_tables import MONTHLY
 
 # What a close covers. Late items change afterwards, that is their purpose.
 COVERED = {name: declared for name, declared in MONTHLY.items() if name != "late_items"}
-# Lists that months closed by an earlier version do not have: empty, they are no part of the hash, so that those hashes still hold.
+# Lists that months closed by an earlier version do not have: empty, they are left out of the hash, so that those hashes still hold.
 _LATER = frozenset({"open_in_dry_run"})
 
 

@@ -12,8 +12,10 @@ import dagster as dg
 
 from hr_centra_pipeline.core.errors import ConfigurationError, RunFailed
 from hr_centra_pipeline.core.settings import Settings
+from hr_centra_pipeline.decisions.decision_store import DecisionStore
 from hr_centra_pipeline.orchestration import run_lock
 from hr_centra_pipeline.orchestration.assets.backfill_assets import READ_AGAIN
+from hr_centra_pipeline.orchestration.decision_sensor import CARRY_OUT_DECISIONS
 from hr_centra_pipeline.orchestration.failures import words_of
 from hr_centra_pipeline.orchestration.instance import prepare_dagster_home
 from hr_centra_pipeline.orchestration.jobs import BACKFILL, EVENT_SYNC, FOLLOWED_TAG, MONTH_END, SYNC, range_tags
@@ -38,6 +40,8 @@ def sync(defs: dg.Definitions, settings: Settings, *, month_end: bool = True) ->
     with run_lock.held(settings.lock_path, "hr-centra sync"), dg.DagsterInstance.get() as instance:
         run_lock.fail_orphaned_runs(instance)
         _run(defs, instance, SYNC.name, {_PARTITION: partition_now(), FOLLOWED_TAG: "by its caller"})
+        if DecisionStore(settings).waiting_count():  # closes and signatures; the others went with the sync
+            _run(defs, instance, CARRY_OUT_DECISIONS.name, {})
         due = read_due(settings) if month_end else []
         if due:
             _run(defs, instance, MONTH_END.name, range_tags(due))

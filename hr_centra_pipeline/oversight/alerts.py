@@ -31,7 +31,7 @@ class Line:
     """One trouble. ``fingerprint``: the same trouble has the same one, whenever it happens; ``event``: this time.
 
     ``identity``: of a list, what it is about, whatever its words and order: until it is over, the same list is never reported
-    again, on whichever day. Empty: it is no list, and stays in trouble again after ``repeat_hours``.
+    again, on whichever day. Empty: it is not a list, and is reported again after ``repeat_hours``.
     """
 
     fingerprint: str

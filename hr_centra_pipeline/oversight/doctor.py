@@ -22,6 +22,7 @@ from hr_centra_pipeline.core.settings import Settings
 from hr_centra_pipeline.inbox.signatures import EVENT_PROFILES
 from hr_centra_pipeline.oversight import (
     contract,
+    decision_findings,
     delivery,
     inbox_findings,
     partner_findings,
@@ -157,6 +158,7 @@ def examine(
     debounce = loaded.policy.events.debounce_seconds if loaded else 60
     yield from guarded(inbox_findings.SECTION, lambda: inbox_findings.findings(settings, now, wait_hours, debounce))
     yield from guarded(partner_findings.SECTION, lambda: partner_findings.findings(settings, now))
+    yield from guarded(decision_findings.SECTION, lambda: decision_findings.findings(settings, now))
     if settings.exports and profiles:
         hours = loaded.policy.coverage.exports_every_hours if loaded else 0
         yield from guarded("exports", lambda: _exports(settings, profiles, hours, now))

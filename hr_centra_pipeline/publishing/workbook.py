@@ -593,7 +593,7 @@ _SIGN_OFF = [Column("", "", width) for width in (32, 30, 20, 44, 10)]
 _SIGNATURES = columns(
     """
     Role    | role    | 12 | text
-    Name    | by      | 12 | text
+    Name    | by      | 40 | text
     Signed  | at      | 20 | instant
     Comment | comment | 44 | words
     """
@@ -631,7 +631,7 @@ def _sign_off(sheet: Sheet, content: Content) -> None:
         sheet.line("Hash of the frozen tables", certificate.content_sha256 or "")
         sheet.line("Hash of their sources", certificate.sources_sha256 or "")
     sheet.heading("Signatures")
-    signatures = [vars(one) for one in certificate.signatures]
+    signatures = [{**vars(one), "by": one.signer} for one in certificate.signatures]
     sheet.table(_SIGNATURES, signatures, filters=False, freeze=False, empty="Not signed yet.")
     if certificate.moved:
         sheet.heading("Changed after the close, beyond the tolerance: no longer certified")

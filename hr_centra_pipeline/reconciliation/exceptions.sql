@@ -34,6 +34,14 @@ states as (
     where event in ('opened', 'reopened', 'changed', 'assigned')
 ),
 
+-- One row per exception that was ever handed to a person or a team: who has it now (null: nobody any more).
+assignments as (
+    select
+        exception_id, arg_max(struct_pack(assigned_to := assigned_to), (coalesce(run_number, 0), rowid)).assigned_to as assigned_to
+    from reconciliation.exception_events where event = 'handed_over'
+    group by exception_id
+),
+
 -- One row per open exception. Time to act on it begins when it opens, or when the dry run ends.
 openings as (
     select
@@ -46,6 +54,7 @@ openings as (
 select
     current_exceptions.* exclude (window_hours),
     openings.opened_at,
+    assignments.assigned_to,
     greatest(date_diff('minute', opened_at, $now::timestamptz) // 60, 0) as age_hours,
     to_do_since + to_hours(greatest(current_exceptions.window_hours, 24)::integer) as due_at,
     case
@@ -57,13 +66,14 @@ select
     age_bucket_of(age_hours // 24) as age_bucket
 from current_exceptions
 join openings using (exception_id)
+left join assignments using (exception_id)
 left join policy.exception_kinds as rules using (kind);
 
 delete from reconciliation.exceptions;
 insert into reconciliation.exceptions by name
 select * exclude (is_dry_run) from dated_exceptions where not is_dry_run;
 
--- Open only because nothing is sent: nobody has anything to do about it, and it is no part of what is open.
+-- Open only because nothing is sent: nobody has anything to do about it, and it is not part of what is open.
 delete from reconciliation.dry_run_items;
 insert into reconciliation.dry_run_items by name
 select * exclude (is_dry_run) from dated_exceptions where is_dry_run;

@@ -37,6 +37,13 @@ def test_every_kind_has_a_lesson_or_a_reason_why_not() -> None:
     assert taught & set(NOT_PLANTED) == set()
 
 
+def test_the_manual_lists_the_kinds_that_are_not_planted_and_why() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "training.md").read_text("utf-8")
+    assert [f"| `{kind}` | {why} |" for kind, why in NOT_PLANTED.items()] == page.strip().splitlines()[
+        -len(NOT_PLANTED) :
+    ]
+
+
 def test_every_team_has_lessons_and_no_two_have_one_name() -> None:
     assert {EXCEPTION_KINDS[lesson.kind].owner_team for lesson in LESSONS} == set(OWNERS)
     names = [lesson.name for lesson in LESSONS]

@@ -7,6 +7,7 @@ from typing import Any
 
 import dagster as dg
 
+from hr_centra_pipeline.decisions import carry_out
 from hr_centra_pipeline.effects.plan import plan
 from hr_centra_pipeline.matching.match import match
 from hr_centra_pipeline.orchestration.asset_tables import POOL, declaration_checks, key, results, spec
@@ -52,10 +53,23 @@ def matching(run: Run) -> Iterator[dg.MaterializeResult[Any]]:
     pool=POOL,
 )
 def effects(run: Run) -> Iterator[dg.MaterializeResult[Any]]:
-    """Pending = desired - observed, by what the last push committed."""
+    """Pending = desired - observed, by what the last push committed; and by what people have decided until now."""
+
+    def plan_again() -> None:
+        with run.warehouse.transaction() as connection:
+            match(connection, run.now)  # a unit may be tied to another line
+            plan(connection, run.now)
+
     with run.warehouse.transaction() as connection:
         plan(connection, run.now)
-    yield from results(run.warehouse, EFFECTS, is_brief=run.follows_events)
+    metadata: dict[str, Any] = {}
+    if run.sends:  # a backfill leaves decisions to the sync
+        report = carry_out.in_a_sync(
+            run.warehouse, run.settings, run.policy.sha256, run.now, run.run_id, replan=plan_again
+        )
+        if report.lines:
+            metadata["decisions"] = dg.MetadataValue.text("\n".join(report.lines))
+    yield from results(run.warehouse, EFFECTS, metadata, is_brief=run.follows_events)
 
 
 ASSETS = [matching, effects]

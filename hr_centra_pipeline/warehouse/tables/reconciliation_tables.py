@@ -41,6 +41,7 @@ _EXCEPTION = {
     "detail": text("what is wrong, in a sentence"),
     "next_step": text("what to do, in plain English"),
     "evidence": text("file and line, Centra id, attempt, mode: as JSON"),
+    "assigned_to": text("who takes care of it: a user id, or team:finance (null: nobody in particular)", null=True),
 }
 
 EXCEPTIONS = table("reconciliation.exceptions", "One row per open exception.", ["exception_id"], dict(_EXCEPTION))
