@@ -110,9 +110,7 @@ PUBLICATION = PageTable(
         "batch": whole("up to which batch the last reconciliation had looked at what was landed"),
         "currencies": text("JSON: the currencies that returns are in, the most frequent first"),
         "cutover": text("returns started before this time are observed, never acted on", null=True),
-        "email_key": text(
-            "key of the tokens that stand for e-mail addresses, so that an address can be looked up", null=True
-        ),
+        "email_key": text("key of the tokens of e-mail addresses, so that an address can be looked up", null=True),
         "rewritten": whole("returns that were written this time"),
     },
     ("only",),
