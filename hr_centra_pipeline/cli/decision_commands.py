@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from hr_centra_pipeline.cli.command_groups import examples
+
 app = typer.Typer(
     invoke_without_command=True, help="What people decided, on the pages and on the command line, and what came of it."
 )
@@ -25,7 +27,7 @@ def list_decisions(
         decisions.show_decisions(only_waiting=waiting, limit=limit, as_json=as_json)
 
 
-@app.command(name="carry-out")
+@app.command(name="carry-out", epilog=examples("hr-centra decisions carry-out"))
 def carry_out() -> None:
     """Carry out what waits now, without a sync: for shops that run no daemon."""
     from hr_centra_pipeline.cli import decisions

@@ -11,7 +11,7 @@ import typer
 from rich import box
 
 from hr_centra_pipeline.cli.command_groups import examples
-from hr_centra_pipeline.cli.table import DataConsole, DataTable, echo
+from hr_centra_pipeline.cli.table import DataConsole, DataTable, echo, echo_json
 from hr_centra_pipeline.core.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -85,9 +85,16 @@ def remove(person: _Id) -> None:
 
 
 @app.command(name="list", epilog=examples("hr-centra people list"))
-def list_() -> None:
+def list_(as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False) -> None:
     """Who is listed, with teams and rights."""
     path, people = _opened()
+    if as_json:
+        listed = [
+            {"person": key, "name": one.name, "teams": one.teams, "may": one.may, "has_password": bool(one.password)}
+            for key, one in people.people.items()
+        ]
+        echo_json(listed)
+        return
     if not people.people:
         echo(f"{path} lists nobody.")
         return

@@ -25,9 +25,12 @@ from hr_centra_pipeline.core.settings import Settings
 from hr_centra_pipeline.publishing.page_tables import PAGES_DATABASE
 
 Row = dict[str, Any]
+DECISIONS = "decisions.sqlite"
 _QUIET_SECONDS = 300.0
 """A daemon that was heard of as long ago is not running."""
-_LINES = 6
+_LINES = 4
+_NARROW = 100
+"""Below as many columns amounts of several currencies are below each other."""
 
 
 def show_status(*, as_json: bool = False) -> int:
@@ -55,6 +58,7 @@ def collected(settings: Settings) -> Row:
         "stopped": stopped(settings),
         **(pages["lists"] if pages else {name: [] for name in _LISTS}),
         "dry_run_only": pages["dry_run_only"] if pages else 0,
+        "decisions_waiting": _decisions_waiting(settings),
         "schedule": _schedule(settings, state),
         "next_step": _next_step(settings, last, pages),
     }
@@ -134,6 +138,16 @@ def _modes(settings: Settings) -> Row:
     return {name: more_careful(getattr(modes, name), settings.mode) for name in type(modes).model_fields}
 
 
+def _decisions_waiting(settings: Settings) -> int:
+    """Decisions of the pages that the next sync carries out."""
+    if not (settings.home / DECISIONS).exists():
+        return 0
+    # Imported here: its database library is only worth its time where there is a store.
+    from hr_centra_pipeline.decisions.decision_store import DecisionStore
+
+    return DecisionStore(settings.home / DECISIONS).waiting_count()
+
+
 def _schedule(settings: Settings, state: DagsterState | None) -> Row:
     heard = state.daemon_heard_at if state else None
     is_demo = (
@@ -176,39 +190,45 @@ def _next_step(settings: Settings, last: LastRun | None, pages: Row | None) -> s
 def _print(console: DataConsole, found: Row) -> None:
     console.print(_head(found))
     if found["as_of"]:
-        for table in (_exceptions(found), _waiting(found)):
+        between = "\n" if console.width < _NARROW else "  "
+        for table in (_exceptions(found, between), _waiting(found, between)):
             console.print("", table)
         _print_lists(console, found)
     console.print(Text.assemble(("Next  ", "bold"), found["next_step"]))
 
 
-def _head(found: Row) -> Text:
+def _head(found: Row) -> DataTable:
     run, schedule = found["last_sync"], found["schedule"]
     if run is None:
-        said: list[str | tuple[str, str]] = ["no run is recorded here"]
+        said = Text("no run is recorded here")
     else:
         color = {"done": "green", "failed": "bold red"}.get(run["state"], "yellow")
-        said = [(run["state"], color), f", {_at(run['started_at'])}"]
-        said += [f", took {_took(run['seconds'])}"] if run["seconds"] is not None else []
-        said += [" (events)"] if run["job"] == "event_sync" else []
-        said += [f"\n           {run['said'].splitlines()[0]} (run {run['run_id'][:8]})"] if run["said"] else []
+        said = Text.assemble((run["state"], color), f", {_at(run['started_at'])}")
+        said.append(f", took {_took(run['seconds'])}" if run["seconds"] is not None else "")
+        said.append(" (events)" if run["job"] == "event_sync" else "")
+        said.append(f"\n{run['said'].splitlines()[0]} (run {run['run_id'][:8]})" if run["said"] else "")
     modes = ", ".join(f"{CALLED.get(name, name)}: {mode.replace('_', ' ')}" for name, mode in found["modes"].items())
     daemon = {True: "daemon running", False: "no daemon", None: "see `hr-centra doctor`"}[schedule["is_daemon_running"]]
     is_on = {True: "on", False: "off", None: "not known here"}[schedule["is_on"]]
-    parts: list[str | tuple[str, str]] = [
-        ("Home       ", "bold"), found["home"],
-        ("\nLast sync  ", "bold"), *said,
-        ("\nSending    ", "bold"), modes or "the policy cannot be read: `hr-centra doctor` says why",
-        ("\nSchedule   ", "bold"), f"{is_on} ({schedule['cron']}), {daemon}",
-    ]  # fmt: skip
+    grid = DataTable(box=None, show_header=False, pad_edge=False)
+    grid.add_whole("", style="bold")
+    grid.add_column("")
+    grid.add_row("Home", found["home"])
+    grid.add_row("Last sync", said)
+    grid.add_row("Sending", modes or "the policy cannot be read: `hr-centra doctor` says why")
+    grid.add_row("Schedule", f"{is_on} ({schedule['cron']}), {daemon}")
     if found["stopped"]:
-        parts.append((f"\n! {found['stopped']}", "bold yellow"))
+        grid.add_row(Text("Stopped", "bold yellow"), Text(found["stopped"], "bold yellow"))
     if found["as_of"]:
-        parts += [("\nPublished  ", "bold"), f"as of {_at(found['as_of'])}"]
-    return Text.assemble(*parts)
+        grid.add_row("Published", f"as of {_at(found['as_of'])}")
+    if found["decisions_waiting"]:
+        grid.add_row(
+            "Decisions", f"{found['decisions_waiting']:,} wait for the next sync: hr-centra decisions --waiting"
+        )
+    return grid
 
 
-def _exceptions(found: Row) -> DataTable:
+def _exceptions(found: Row, between: str) -> DataTable:
     table = _table("Open exceptions")
     table.add_column("team", no_wrap=True)
     table.add_column("open", justify="right")
@@ -219,7 +239,7 @@ def _exceptions(found: Row) -> DataTable:
         overdue = sum(one["overdue"] for one in rows)
         table.add_row(
             team.replace("_", " "), f"{sum(one['open'] for one in rows):,}", Text(f"{overdue:,}", "red" if overdue else "dim"),
-            _money(rows),
+            _money(rows, between),
         )  # fmt: skip
     if found["dry_run_only"]:
         table.caption = f"{found['dry_run_only']:,} more are open only because nothing is sent in a dry run."
@@ -227,7 +247,7 @@ def _exceptions(found: Row) -> DataTable:
     return table
 
 
-def _waiting(found: Row) -> DataTable:
+def _waiting(found: Row, between: str) -> DataTable:
     table = _table("Waiting to be sent")
     table.add_column("effect", no_wrap=True)
     table.add_column("who must act", no_wrap=True)
@@ -237,30 +257,33 @@ def _waiting(found: Row) -> DataTable:
         rows = [one for one in found["waiting"] if (one["effect_kind"], one["must_act"]) == key]
         first = min((one["first_until"] for one in rows if one["first_until"]), default=None)
         who = key[1].replace("_", " ").replace("hr centra", "hr-centra") + (f", from {_at(first)}" if first else "")
-        table.add_row(CALLED.get(key[0], key[0]), who, f"{sum(one['effects'] for one in rows):,}", _money(rows))
+        table.add_row(
+            CALLED.get(key[0], key[0]), who, f"{sum(one['effects'] for one in rows):,}", _money(rows, between)
+        )
     if not found["waiting"]:
         table.add_row("nothing", "", "", "")
     return table
 
 
 def _print_lists(console: DataConsole, found: Row) -> None:
-    wrong = [one for one in found["health"] if one["level"] != "ok"]
+    wrong = sorted((one for one in found["health"] if one["level"] != "ok"), key=lambda one: one["level"] != "error")
     fine = len(found["health"]) - len(wrong)
     console.print(Text.assemble(("\nHealth", "bold"), f"  {fine} in order, {len(wrong)} not"))
+    grid = DataTable(box=None, show_header=False, pad_edge=False)
+    grid.add_whole("")
+    grid.add_column("")
     for one in wrong[:_LINES]:
-        sign, color = ("✗", "red") if one["level"] == "error" else ("!", "yellow")
-        console.print(
-            Text.assemble((f"  {sign} ", color), f"{one['area'].replace('_', ' ')}, {one['name']}: {one['value']}")
-        )
-        if one["next_step"]:
-            console.print(Text.assemble(("      → ", color), one["next_step"]))
+        sign = Text("  ✗", "red") if one["level"] == "error" else Text("  !", "yellow")
+        what = Text(f"{one['area'].replace('_', ' ')}, {one['name']}: {one['value']}")
+        grid.add_row(sign, what.append(f"\n→ {one['next_step']}", "dim") if one["next_step"] else what)
+    console.print(grid)
     if len(wrong) > _LINES:
         console.print(Text(f"  … and {len(wrong) - _LINES} more: hr-centra status --json", "dim"))
     due = [one for one in found["months"] if one["is_over"] and one["standing"] != "certified"]
     months = ", ".join(
         f"{one['month']} ({one['standing']}{', ' + _tie(one) if _tie(one) else ''})" for one in due[-_LINES:]
     )
-    console.print(Text.assemble(("Months", "bold"), f"  {months or 'none is due'}\n"))
+    console.print(Text.assemble(("\nMonths", "bold"), f"  {months or 'none is due'}\n"))
 
 
 def _tie(month: Row) -> str:
@@ -273,12 +296,13 @@ def _table(title: str) -> DataTable:
     )
 
 
-def _money(rows: list[Row]) -> str:
+def _money(rows: list[Row], between: str) -> str:
     money: dict[str, Decimal] = {}
     for one in rows:
         if one["currency"] and one["amount"]:
             money[one["currency"]] = money.get(one["currency"], Decimal(0)) + one["amount"]
-    return "  ".join(shown(amount, currency) for currency, amount in sorted(money.items()))
+    # An amount is not torn from its currency.
+    return between.join(shown(amount, currency) for currency, amount in sorted(money.items()))
 
 
 def _at(instant: datetime | str | None) -> str:

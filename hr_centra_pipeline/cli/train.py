@@ -255,11 +255,11 @@ def _show(found: Sequence[Row], *, as_json: bool, with_missing: bool = False) ->
     if as_json:
         echo_json(list(found))
         return
-    table = DataTable(box=box.SIMPLE_HEAD, pad_edge=False)
+    table = DataTable(box=box.SIMPLE_HEAD, pad_edge=False, expand=True)
     table.add_column("", no_wrap=True)
     table.add_column("lesson", no_wrap=True)
-    table.add_column("about", no_wrap=True)
-    table.add_column("what")
+    table.add_column("about", ratio=2)
+    table.add_column("what", ratio=5)
     console = DataConsole(width=min(DataConsole().width if DataConsole().is_terminal else 118, 118))
     for team in dict.fromkeys(one["team"] for one in found):
         table.add_row("", Text(team.replace("_", " "), "bold"), "", "")

@@ -28,9 +28,9 @@ from hr_centra_pipeline.core.settings import Settings
 from hr_centra_pipeline.decisions.decision_store import DecisionStore, Kept
 from hr_centra_pipeline.decisions.kinds import Arguments
 from hr_centra_pipeline.pages.page_file import NothingPublished, publication, reading
+from hr_centra_pipeline.pages.page_words import FILTERS
 from hr_centra_pipeline.pages.views import View
 from hr_centra_pipeline.pages.visitors import Visitor
-from hr_centra_pipeline.pages.words import FILTERS
 
 if TYPE_CHECKING:
     from hr_centra_pipeline.pages.login import Login

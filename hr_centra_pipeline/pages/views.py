@@ -23,7 +23,7 @@ from hr_centra_pipeline.core.words import effect_text
 from hr_centra_pipeline.pages import finding, warehouse_lists, worklist
 from hr_centra_pipeline.pages.manual import manual_section
 from hr_centra_pipeline.pages.page_file import Row, one, parsed, publication, rows
-from hr_centra_pipeline.pages.words import at, words
+from hr_centra_pipeline.pages.page_words import at, words
 from hr_centra_pipeline.pages.worklist import Assigned, Filter
 from hr_centra_pipeline.publishing.page_tables import EXCEPTION_STATES
 from hr_centra_pipeline.publishing.refund_sentence import refund_sentence, wait_sentence
@@ -227,8 +227,8 @@ def warehouse(connection: sqlite3.Connection, query: Query) -> View:
     """What is on its way, where each unit goes, and what is held."""
     known = warehouse_lists.warehouses(connection)
     where, box = _known(query.get("warehouse", ""), known), query.get("box", "").strip()[:200]
-    boxes = warehouse_lists.boxes(connection, where, after=query.get("boxes", ""))
-    for parcel in boxes.rows:
+    boxes = None if box else warehouse_lists.boxes(connection, where, after=query.get("boxes", ""))
+    for parcel in boxes.rows if boxes else []:
         named = parcel["shipment_id"] or parcel["parcel"] or parcel["loose_bag"] or warehouse_lists.NO_BOX
         parcel["title"], parcel["address"] = _box_title(parcel), page_addresses.of_warehouse(warehouse=where, box=named)
         _link_returns(parcel["arrivals"])

@@ -32,7 +32,7 @@ _SUMMARY_POLICY = (
 )
 BLOCKERS: Mapping[str, str] = {
     "does_not_tie": of_worklist(team="finance"), "not_covered": of_worklist(kind="source_not_covered"),
-    "source_not_covered": of_worklist(kind="source_not_covered"),
+    "source_not_covered": of_worklist(kind="source_not_covered"), "dry_run": of_worklist(state="dry_run"),
 }  # fmt: skip
 """Where somebody goes to remove what blocks a close, by its code."""
 

@@ -426,6 +426,7 @@ def _blocks(row: Row, *, is_over: bool) -> list[Row]:
         ("not_covered", row["uncovered"], "{} components of the month end are not covered by what was read."),
         ("does_not_tie", row["untied"], "{} components of the month end do not tie."),
         ("source_not_covered", row["uncovered_sources"], f"{{}} sources do not cover the month{example}."),
+        ("dry_run", row["dry_run_items"], "{} were left open only because nothing was sent (dry run)."),
     )
     return [{"code": code, "count": count, "text": text.format(count)} for code, count, text in found if count]
 

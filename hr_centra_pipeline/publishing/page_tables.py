@@ -245,7 +245,13 @@ ARRIVALS = PageTable(
         "row_hash": _ROW_HASH,
     },
     ("return_item_id",),
-    ("expected_by, return_item_id", "shipment_id", "tracking", "bag", "return_id"),
+    (
+        "destination, shipment_id, tracking, bag, carrier, expected_by, sent_at, verdict",
+        "shipment_id",
+        "tracking",
+        "bag",
+        "return_id",
+    ),
 )
 
 PUT_AWAYS = PageTable(
@@ -274,7 +280,12 @@ PUT_AWAYS = PageTable(
         "row_hash": _ROW_HASH,
     },
     ("return_item_id",),
-    ("graded_at, return_item_id", "warehouse, graded_at, return_item_id", "return_id"),
+    (
+        "graded_at, return_item_id",
+        "warehouse, graded_at, return_item_id",
+        "warehouse, movement, booked_at",
+        "return_id",
+    ),
 )
 
 HOLDS = PageTable(

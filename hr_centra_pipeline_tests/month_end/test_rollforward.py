@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from hr_centra_pipeline.core import months
 from hr_centra_pipeline.core.errors import RunFailed
 from hr_centra_pipeline.month_end import close as closing
+from hr_centra_pipeline.warehouse.database import run_sql
 from hr_centra_pipeline.warehouse.tables.month_end_tables import MONTHLY
 from hr_centra_pipeline_tests.month_end.ledger_fixture import LedgerFixture, open_ledger, utc
 
@@ -89,6 +90,20 @@ def test_what_only_the_dry_run_holds_back_is_a_list_of_its_own_until_it_goes_liv
     # the past is as it was
     ledger.compute("2026-03", "2026-04-20T12:00")
     assert ledger.rows(apart) == [{"amount": Decimal(7), "is_overdue": False}]
+
+
+def test_a_month_in_dry_run_is_closed_with_a_reason_only_and_its_list_is_frozen(ledger: LedgerFixture) -> None:
+    waiting = {**finding("return_without_credit_note", utc("2026-03-10"), "7.00"), "is_dry_run": True}
+    ledger.findings([waiting], utc("2026-03-20"))
+    now = utc("2026-04-02")
+    with pytest.raises(RunFailed, match=r"2026-03 is not clean \(.*1 open only because nothing was sent\)"):
+        closing.close(ledger.connection, "2026-03", now, by="Pia", policy_sha256="")
+    closing.close(ledger.connection, "2026-03", now, by="Pia", policy_sha256="", accept="we go live in April")
+    (row,) = run_sql(ledger.connection, "hr_centra_pipeline.publishing", "page_months.sql").fetchall()
+    assert row[:2] == ("2026-03", "")
+    ledger.findings([{**waiting, "is_dry_run": False}], utc("2026-04-20"))
+    assert ledger.compute("2026-03", "2026-04-21").dry_run_items == 1, "as it was closed"
+    closing.sign(ledger.connection, "2026-03", now, role="preparer", by="Pia")  # the hash holds
 
 
 def test_what_the_dry_run_held_back_and_is_not_found_any_more_is_open_like_any_other(ledger: LedgerFixture) -> None:

@@ -21,7 +21,7 @@ _WORDS: Mapping[str, str] = {
     "logistics_delay": "late", "in_time": "in time", "chase": "being chased", "carry_forward": "carry forward", "claim": "claim",
     "write_off": "write off", "sku": "SKU", "rma": "RMA", "email_token": "e-mail address", "in_doubt": "in doubt",
     "pending": "not due yet", "other_month": "agrees, in another month", "before_cutover": "before the cut-over",
-    "given_instead": "money was given instead", "settled_outside": "settled outside Centra",
+    "given_instead": "refunded instead", "settled_outside": "settled outside Centra",
 }  # fmt: skip
 _WAITS: Mapping[str, str] = {
     "hand_over": "the shopper to hand it in", "goods": "the goods", "approval": "an approval", "grade": "a grade",
