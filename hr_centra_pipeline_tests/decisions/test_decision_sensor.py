@@ -7,8 +7,8 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from hr_centra_pipeline.decisions.decision_kinds import WriteNote
 from hr_centra_pipeline.decisions.decision_store import Decision, DecisionStore, Who
-from hr_centra_pipeline.decisions.kinds import WriteNote
 from hr_centra_pipeline.orchestration.decision_sensor import carry_out_on_decisions
 from hr_centra_pipeline.orchestration.embedding import Embedding
 
