@@ -173,6 +173,20 @@ def test_every_declared_table_shows_its_columns_and_is_checked(key: dg.AssetKey)
     assert any(check.asset_key == key for check in GRAPH.asset_check_keys)
 
 
+@pytest.mark.parametrize("key", KEYS, ids=lambda key: key.to_user_string())
+def test_every_asset_has_a_code_version_and_links_to_files_that_exist(key: dg.AssetKey) -> None:
+    assert GRAPH.get(key).code_version
+    references = GRAPH.get(key).metadata["dagster/code_references"].code_references
+    assert all(Path(one.file_path).is_file() for one in references)
+
+
+def test_a_code_version_is_that_of_the_table_s_own_sql() -> None:
+    linked = GRAPH.get(dg.AssetKey(["effects", "pending_credit_notes"])).metadata["dagster/code_references"]
+    labels = {one.label for one in linked.code_references}
+    assert "effects/credit_notes.sql" in labels
+    assert not any(label.startswith(("reconciliation/", "sources/")) for label in labels)
+
+
 def test_a_sync_needs_no_partition_and_a_range_of_days_or_months_is_one_run() -> None:
     by_day = {key.to_user_string() for key in KEYS if isinstance(partitions_of(key), dg.DailyPartitionsDefinition)}
     assert by_day == {"operations/backfill_reports"}
