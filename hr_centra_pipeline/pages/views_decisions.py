@@ -21,8 +21,8 @@ from hr_centra_pipeline.core.errors import ConfigurationError
 from hr_centra_pipeline.core.page_addresses import DECISIONS
 from hr_centra_pipeline.decisions import decision_files
 from hr_centra_pipeline.decisions.decision_files import StoredFile
+from hr_centra_pipeline.decisions.decision_kinds import KINDS, AddDocument, Login, TakeWorkbook, parsed
 from hr_centra_pipeline.decisions.decision_store import Decision, Who
-from hr_centra_pipeline.decisions.kinds import KINDS, AddDocument, Login, TakeWorkbook, parsed
 from hr_centra_pipeline.pages.forms import Form, Refused, local_path, posted
 from hr_centra_pipeline.pages.people_file import Right, Way
 from hr_centra_pipeline.pages.site import must_exist, page, settings_of, site_of
