@@ -18,8 +18,6 @@ from hr_centra_pipeline.core.settings import Settings
 from hr_centra_pipeline.core.words import effect_text
 from hr_centra_pipeline.warehouse.database import Warehouse
 
-_EARLIEST = date(2025, 1, 1)  # the first partition
-
 
 def run_backfill(from_: str, to: str, *, again: bool = False, as_json: bool = False) -> None:
     """Read the days, say what was read and what stays unsent.
@@ -32,11 +30,14 @@ def run_backfill(from_: str, to: str, *, again: bool = False, as_json: bool = Fa
     today = clock.now().date()
     if last < first:
         raise ConfigurationError(f"--from {first} --to {last}: the first day is after the last one.")
-    if first < _EARLIEST or last > today:
-        raise ConfigurationError(f"--from {first} --to {last}: name days from {_EARLIEST} to today, {today}.")
     settings = Settings.from_environment()
     settings.required("exports", "centra_graphql_url", "centra_token", "centra_order_api_url", "centra_order_api_key")
-    load_policy(settings.policy_path)
+    earliest = load_policy(settings.policy_path).policy.first_day
+    if first < earliest or last > today:
+        raise ConfigurationError(
+            f"--from {first} --to {last}: name days from {earliest} to today, {today}. Set [backfill] first_day in the policy for"
+            " earlier ones."
+        )
     # Imported here: Dagster takes seconds, and mistakes are reported before.
     from hr_centra_pipeline.definitions import defs
     from hr_centra_pipeline.orchestration import once

@@ -19,10 +19,11 @@ from hr_centra_pipeline.core import clock
 from hr_centra_pipeline.core.errors import ConfigurationError
 from hr_centra_pipeline.core.money import shown
 from hr_centra_pipeline.core.settings import Settings
-from hr_centra_pipeline.decisions import acts, carry_out, kinds
+from hr_centra_pipeline.decisions import acts, carry_out
+from hr_centra_pipeline.decisions import decision_kinds as kinds
 from hr_centra_pipeline.decisions.carry_out import Carrier
+from hr_centra_pipeline.decisions.decision_kinds import TieForm
 from hr_centra_pipeline.decisions.decision_store import DecisionStore, Kept
-from hr_centra_pipeline.decisions.kinds import TieForm
 from hr_centra_pipeline.push import approvals
 from hr_centra_pipeline.push.approvals import Signature
 from hr_centra_pipeline.warehouse import lock, migrate

@@ -304,7 +304,7 @@ def tie(
 ) -> None:
     """Record which units a refund, a Return or a replacement order made by hand was for, or which line a unit belongs to."""
     from hr_centra_pipeline.cli import decisions
-    from hr_centra_pipeline.decisions.kinds import TieForm
+    from hr_centra_pipeline.decisions.decision_kinds import TieForm
 
     flags: dict[TieForm, bool] = {
         "order": order, "return": a_return, "line": line, "release": release, "money": money,

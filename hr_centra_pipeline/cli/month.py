@@ -13,8 +13,8 @@ from hr_centra_pipeline.core.policy import load_policy
 from hr_centra_pipeline.core.settings import Settings
 from hr_centra_pipeline.decisions import carry_out
 from hr_centra_pipeline.decisions.carry_out import Carrier, write_pack
+from hr_centra_pipeline.decisions.decision_kinds import Role, parsed
 from hr_centra_pipeline.decisions.decision_store import DecisionStore
-from hr_centra_pipeline.decisions.kinds import Role, parsed
 from hr_centra_pipeline.month_end import due
 from hr_centra_pipeline.publishing.pack import Pack
 from hr_centra_pipeline.warehouse import lock, migrate

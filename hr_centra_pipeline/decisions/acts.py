@@ -11,7 +11,8 @@ from typing import Any
 from hr_centra_pipeline.core.errors import ConfigurationError
 from hr_centra_pipeline.core.money import shown
 from hr_centra_pipeline.core.settings import Settings
-from hr_centra_pipeline.decisions import decision_files, identities, kinds
+from hr_centra_pipeline.decisions import decision_files, identities
+from hr_centra_pipeline.decisions import decision_kinds as kinds
 from hr_centra_pipeline.decisions.decision_store import Who
 from hr_centra_pipeline.month_end import close as closing
 from hr_centra_pipeline.month_end import cost_intake
@@ -227,7 +228,7 @@ def _document(connection: Connection, wanted: kinds.AddDocument, act: Act) -> st
 
 
 def _workbook(_connection: Connection, wanted: kinds.TakeWorkbook, act: Act) -> str:
-    """Handed to the folder that the reconciliation reads, under a name of ours: again, it would be the same file."""
+    """Handed to the folder that the reconciliation reads, under the decision's id: twice, it is the same file."""
     content = decision_files.load(act.settings, wanted.sha256)
     folder = act.settings.workbooks
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -20,8 +20,8 @@ from hr_centra_pipeline.core.policy import load_policy
 from hr_centra_pipeline.core.settings import Settings
 from hr_centra_pipeline.decisions import acts, identities
 from hr_centra_pipeline.decisions.acts import Act
+from hr_centra_pipeline.decisions.decision_kinds import MONTH_END, Arguments
 from hr_centra_pipeline.decisions.decision_store import Decision, DecisionStore, Kept, StoreFailed
-from hr_centra_pipeline.decisions.kinds import MONTH_END, Arguments
 from hr_centra_pipeline.month_end import due
 from hr_centra_pipeline.publishing.pack import Pack, export_month
 from hr_centra_pipeline.warehouse import migrate
@@ -219,7 +219,7 @@ def on_the_command_line(
         except (ConfigurationError, RunFailed) as error:
             store.outcome(kept.decision_id, "refused", str(error), code=error.code or NOT_POSSIBLE)
             raise
-        except Exception as error:  # recorded, and raised again: who typed it is told
+        except Exception as error:  # recorded, and shown to the person who typed it
             store.outcome(kept.decision_id, "refused", f"{type(error).__name__}: {error}", code=FAILED)
             raise
         store.outcome(kept.decision_id, "done", words)

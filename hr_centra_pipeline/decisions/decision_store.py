@@ -25,6 +25,7 @@ from hr_centra_pipeline.core import clock, file_permissions
 from hr_centra_pipeline.core.errors import ConfigurationError, RunFailed
 from hr_centra_pipeline.core.settings import Settings
 from hr_centra_pipeline.core.version import code_version
+from hr_centra_pipeline.decisions.decision_kinds import Arguments, Login, parsed
 from hr_centra_pipeline.decisions.decision_tables import (
     CONTENTS,
     DECISIONS,
@@ -37,7 +38,6 @@ from hr_centra_pipeline.decisions.decision_tables import (
     VERSIONS,
     WAITING,
 )
-from hr_centra_pipeline.decisions.kinds import Arguments, Login, parsed
 from hr_centra_pipeline.inbox.inbox_engines import DeliveryIds, sqlite_engine
 
 FILE_NAME = "decisions.sqlite"

@@ -18,6 +18,7 @@ from hr_centra_pipeline.core import addresses, clock
 from hr_centra_pipeline.core.errors import ConfigurationError, RunFailed
 from hr_centra_pipeline.core.kinds import OWNERS
 from hr_centra_pipeline.core.policy import LoadedPolicy, Policy, load_policy
+from hr_centra_pipeline.core.retired_variables import RETIRED
 from hr_centra_pipeline.core.settings import Settings
 from hr_centra_pipeline.inbox.signatures import EVENT_PROFILES
 from hr_centra_pipeline.oversight import (
@@ -227,7 +228,10 @@ def _settings(settings: Settings, environment: Mapping[str, str]) -> Iterator[Fi
             True,
         )
     known = {name for name in environment if name.startswith(("HR_CENTRA_", "CENTRA_", "HAPPY_RETURNS_"))}
-    for name in sorted(known - set(_VARIABLES)):
+    for name in sorted(known & set(RETIRED)):
+        told, _, fix = RETIRED[name].partition(". ")
+        yield Finding("settings", "warning", f"{name} is set: {told}", fix)
+    for name in sorted(known - set(_VARIABLES) - set(RETIRED)):
         yield Finding(
             "settings",
             "warning",

@@ -17,6 +17,7 @@ from starlette.routing import BaseRoute, Route
 
 from hr_centra_pipeline.core import addresses
 from hr_centra_pipeline.core.errors import ConfigurationError, RunFailed
+from hr_centra_pipeline.core.retired_variables import RETIRED
 from hr_centra_pipeline.core.settings import Settings
 from hr_centra_pipeline.decisions.decision_store import DecisionStore, StoreFailed, TooManyWaiting
 from hr_centra_pipeline.pages import login as logging_in
@@ -105,8 +106,9 @@ def check_settings(settings: Settings, host: str, environment: Mapping[str, str]
         ConfigurationError: the pages' address has a path, or no TLS beyond this machine; or a retired variable is set.
     """
     env = os.environ if environment is None else environment
-    if (left := retired(env)) is not None:
-        raise ConfigurationError(left)
+    for name, what_to_do in RETIRED.items():
+        if env.get(name):
+            raise ConfigurationError(f"{name}: {what_to_do}")
     parts = urlsplit(settings.pages_url)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.path or parts.query or parts.username:
         raise ConfigurationError(
@@ -118,17 +120,6 @@ def check_settings(settings: Settings, host: str, environment: Mapping[str, str]
             "HR_CENTRA_PAGES_URL: people on other machines reach the pages, so write https://; a proxy has the certificate "
             '(docs/operations.md, "Behind a login").'
         )
-
-
-def retired(environment: Mapping[str, str]) -> str | None:
-    """What to do about variables of the download page, which the pages have replaced; ``None``: none is set."""
-    left = [name for name in ("HR_CENTRA_DOWNLOADS_URL", "HR_CENTRA_DOWNLOADS_TOKEN") if environment.get(name)]
-    if not left:
-        return None
-    return (
-        f"{', '.join(left)}: the download page is part of the pages now. Unset it, set HR_CENTRA_PAGES_URL, and see "
-        'docs/operations.md, "Behind a login".'
-    )
 
 
 def _ping(_: Request) -> Response:

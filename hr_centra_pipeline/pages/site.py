@@ -25,8 +25,8 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from hr_centra_pipeline.core import page_addresses
 from hr_centra_pipeline.core.settings import Settings
+from hr_centra_pipeline.decisions.decision_kinds import Arguments
 from hr_centra_pipeline.decisions.decision_store import DecisionStore, Kept
-from hr_centra_pipeline.decisions.kinds import Arguments
 from hr_centra_pipeline.pages.page_file import NothingPublished, publication, reading
 from hr_centra_pipeline.pages.page_words import FILTERS
 from hr_centra_pipeline.pages.views import View
@@ -69,7 +69,7 @@ def settings_of(request: Request) -> Settings:
 
 
 def decisions_of(request: Request, subject: str, most: int = 50) -> list[Kept]:
-    """The newest decisions about a subject of ``decisions/kinds.py``, such as ``about_exception(...)``."""
+    """The newest decisions about a subject of ``decisions/decision_kinds.py``, such as ``about_exception(...)``."""
     store = site_of(request).store
     return store.recent(most, about=subject) if store.exists else []
 

@@ -14,7 +14,7 @@ from starlette.routing import Route
 
 from hr_centra_pipeline.core import page_addresses
 from hr_centra_pipeline.core.kinds import OWNERS
-from hr_centra_pipeline.decisions.kinds import about_exception, about_return
+from hr_centra_pipeline.decisions.decision_kinds import about_exception, about_return
 from hr_centra_pipeline.pages import decided, views, worklist
 from hr_centra_pipeline.pages.page_file import reading
 from hr_centra_pipeline.pages.site import decisions_of, settings_of, show

@@ -51,9 +51,15 @@ def boxes(connection: sqlite3.Connection, warehouse: str, *, after: str = "", mo
     found = rows(
         connection,
         f"""
-        select shipment_id, {_PARCEL} as parcel, {_BAG} as loose_bag, destination, min(carrier) as carrier, count(*) as units,
-            min(expected_by) as expected_by, max(sent_at) as sent_at, max(verdict = 'logistics_delay') as is_late
-        from arrivals where destination = $warehouse or $warehouse = ''
+        select shipment_id, {_PARCEL} as parcel, {_BAG} as loose_bag, destination, min(carrier) as carrier, sum(units) as units,
+            min(expected_by) as expected_by, max(sent_at) as sent_at, max(is_late) as is_late
+        from (
+            -- In the order of its index, so that nothing is sorted.
+            select destination, shipment_id, tracking, bag, min(carrier) as carrier, count(*) as units,
+                min(expected_by) as expected_by, max(sent_at) as sent_at, max(verdict = 'logistics_delay') as is_late
+            from arrivals where destination = $warehouse or $warehouse = ''
+            group by destination, shipment_id, tracking, bag
+        )
         group by shipment_id, 2, 3, destination
         order by min(expected_by) is null, min(expected_by), shipment_id, 2, 3, destination
         limit $most offset $skipped

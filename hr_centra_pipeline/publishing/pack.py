@@ -111,7 +111,8 @@ def _documents(content: Content) -> list[dict[str, object]]:
         """
         select file_name, sha256, media_type, bytes, title, added_by, strftime(added_at, '%Y-%m-%dT%H:%M:%SZ') as added_at
         from operations.documents where month = $month order by added_at, document_id
-        """
+        """,
+        {"month": content.month},
     )
 
 

@@ -13,7 +13,7 @@ from hr_centra_pipeline.cli.main import app
 from hr_centra_pipeline.cli.month import run_export
 from hr_centra_pipeline.core.errors import ConfigurationError
 from hr_centra_pipeline.core.policy import load_policy
-from hr_centra_pipeline.decisions.kinds import TieForm
+from hr_centra_pipeline.decisions.decision_kinds import TieForm
 from hr_centra_pipeline.push import approvals
 from hr_centra_pipeline.push.approvals import Signature
 from hr_centra_pipeline.warehouse.database import Connection, Warehouse

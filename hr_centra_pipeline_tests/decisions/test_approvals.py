@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from hr_centra_pipeline.decisions.carry_out import Carrier
+from hr_centra_pipeline.decisions.decision_kinds import parsed
 from hr_centra_pipeline.decisions.decision_store import Decision, DecisionStore, Kept, Who
-from hr_centra_pipeline.decisions.kinds import parsed
 from hr_centra_pipeline.push import approvals
 from hr_centra_pipeline_tests.harness import Harness
 from hr_centra_pipeline_tests.push.conftest import at_harness

@@ -19,8 +19,8 @@ from hr_centra_pipeline.core.policy import load_policy
 from hr_centra_pipeline.core.settings import Settings
 from hr_centra_pipeline.decisions import acts, carry_out, decision_files
 from hr_centra_pipeline.decisions.carry_out import Carrier
+from hr_centra_pipeline.decisions.decision_kinds import parsed
 from hr_centra_pipeline.decisions.decision_store import Decision, DecisionStore, Kept, Who
-from hr_centra_pipeline.decisions.kinds import parsed
 from hr_centra_pipeline.warehouse.database import Warehouse
 from hr_centra_pipeline.warehouse.policy_tables import write_policy
 from hr_centra_pipeline_tests.month_end.ledger_fixture import POLICY

@@ -7,9 +7,10 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from hr_centra_pipeline.decisions.decision_kinds import WriteNote
 from hr_centra_pipeline.decisions.decision_store import Decision, DecisionStore, Who
-from hr_centra_pipeline.decisions.kinds import WriteNote
 from hr_centra_pipeline.orchestration.decision_sensor import carry_out_on_decisions
+from hr_centra_pipeline.orchestration.embedding import Embedding
 
 
 def test_a_run_is_requested_once_for_what_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -18,7 +19,7 @@ def test_a_run_is_requested_once_for_what_waits(tmp_path: Path, monkeypatch: pyt
 
         def tick(cursor: str | None) -> tuple[object, str | None]:
             with dg.build_sensor_context(instance=instance, cursor=cursor) as context:
-                return carry_out_on_decisions(context), context.cursor
+                return carry_out_on_decisions(Embedding())(context), context.cursor
 
         found, cursor = tick(None)
         assert isinstance(found, dg.SkipReason)

@@ -10,8 +10,8 @@ from hr_centra_pipeline.core.errors import RunFailed
 from hr_centra_pipeline.core.settings import Settings
 from hr_centra_pipeline.decisions import acts
 from hr_centra_pipeline.decisions.acts import Act
+from hr_centra_pipeline.decisions.decision_kinds import parsed
 from hr_centra_pipeline.decisions.decision_store import Who
-from hr_centra_pipeline.decisions.kinds import parsed
 from hr_centra_pipeline.month_end import close as closing
 from hr_centra_pipeline_tests.month_end.ledger_fixture import open_ledger, utc
 

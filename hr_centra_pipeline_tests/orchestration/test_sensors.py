@@ -13,9 +13,11 @@ import dagster as dg
 import duckdb
 import pytest
 
+from hr_centra_pipeline.core import processes
 from hr_centra_pipeline.core.errors import RunFailed
 from hr_centra_pipeline.orchestration import run_lock, sensors
 from hr_centra_pipeline.orchestration.asset_tables import FOUND, IDENTITY, PAGES, TEAM
+from hr_centra_pipeline.orchestration.embedding import Embedding
 from hr_centra_pipeline_tests.receivers import Hook, webhook
 from hr_centra_pipeline_tests.shops import EXAMPLE_POLICY
 
@@ -106,7 +108,8 @@ def ledger() -> Iterator[Any]:
     )  # fmt: skip
 
 
-DEFS = dg.Definitions(assets=[ledger], jobs=[dg.define_asset_job("sync", selection="*")], sensors=sensors.SENSORS)
+SENSOR = {one.tick.__name__: one.defined(Embedding()) for one in sensors.SENSORS}
+DEFS = dg.Definitions(assets=[ledger], jobs=[dg.define_asset_job("sync", selection="*")], sensors=list(SENSOR.values()))
 SYNC = DEFS.resolve_job_def("sync")
 
 
@@ -133,7 +136,7 @@ class Ticks:
 def test_a_failed_run_is_reported_once_with_its_step_its_words_and_its_address(
     hook: Hook, instance: dg.DagsterInstance
 ) -> None:
-    tick = Ticks(sensors.alert_on_failed_runs, instance)
+    tick = Ticks(SENSOR["alert_on_failed_runs"], instance)
     words.error = RunFailed("Centra PullOrders: it answered 500. Try again later. (HTTP 500, request 77)")
     run(instance)
     tick()
@@ -153,7 +156,7 @@ def test_a_failed_run_is_reported_once_with_its_step_its_words_and_its_address(
 def test_the_same_failure_every_hour_is_one_alert_and_another_failure_is_another(
     hook: Hook, instance: dg.DagsterInstance
 ) -> None:
-    tick = Ticks(sensors.alert_on_failed_runs, instance)
+    tick = Ticks(SENSOR["alert_on_failed_runs"], instance)
     tick()
     for status in (500, 502, 503):
         words.error = RunFailed(f"Centra PullOrders: it answered {status}.")
@@ -166,7 +169,7 @@ def test_the_same_failure_every_hour_is_one_alert_and_another_failure_is_another
 
 
 def test_automatic_retries_are_not_reported(hook: Hook, instance: dg.DagsterInstance) -> None:
-    tick = Ticks(sensors.alert_on_failed_runs, instance)
+    tick = Ticks(SENSOR["alert_on_failed_runs"], instance)
     tick()
     words.error = RunFailed("boom")
     run(instance, **{"dagster/retry_number": "1", "dagster/parent_run_id": "x"})
@@ -176,18 +179,18 @@ def test_automatic_retries_are_not_reported(hook: Hook, instance: dg.DagsterInst
 
 def started_in(instance: dg.DagsterInstance, process: subprocess.Popen[bytes]) -> dg.DagsterRun:
     """A run that a process of this machine executes."""
-    alive = run_lock.this_process().partition(":")[0] + f":{process.pid}@{run_lock._began(process.pid)}"
+    alive = processes.named(process.pid)
     return instance.create_run_for_job(SYNC, status=dg.DagsterRunStatus.STARTED, tags={run_lock.PROCESS_TAG: alive})
 
 
 def test_a_run_that_was_killed_is_marked_as_failed_and_reported_although_no_step_failed(
     hook: Hook, instance: dg.DagsterInstance
 ) -> None:
-    tick = Ticks(sensors.alert_on_failed_runs, instance)
+    tick = Ticks(SENSOR["alert_on_failed_runs"], instance)
     tick()
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
         started = started_in(instance, process)
-        mark = Ticks(sensors.fail_orphaned_runs, instance)
+        mark = Ticks(SENSOR["fail_orphaned_runs"], instance)
         assert mark() == "Every active run is alive."
         process.kill()
         process.wait()
@@ -201,7 +204,7 @@ def test_a_run_that_was_killed_is_marked_as_failed_and_reported_although_no_step
 def test_a_death_that_dagster_notices_first_is_reported_in_the_same_words(
     hook: Hook, instance: dg.DagsterInstance
 ) -> None:
-    tick = Ticks(sensors.alert_on_failed_runs, instance)
+    tick = Ticks(SENSOR["alert_on_failed_runs"], instance)
     tick()
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
         started = started_in(instance, process)
@@ -215,14 +218,14 @@ def test_a_death_that_dagster_notices_first_is_reported_in_the_same_words(
 def test_a_run_of_another_machine_is_left_alone(instance: dg.DagsterInstance, hook: Hook) -> None:
     tags = {run_lock.PROCESS_TAG: "elsewhere:1@1"}
     started = instance.create_run_for_job(SYNC, status=dg.DagsterRunStatus.STARTED, tags=tags)
-    assert Ticks(sensors.fail_orphaned_runs, instance)() == "Every active run is alive."
+    assert Ticks(SENSOR["fail_orphaned_runs"], instance)() == "Every active run is alive."
     found = instance.get_run_by_id(started.run_id)
     assert found is not None
     assert not found.is_finished
 
 
 def test_failed_checks_of_a_green_run_are_reported_to_who_owns_them(hook: Hook, instance: dg.DagsterInstance) -> None:
-    runs, checks = Ticks(sensors.alert_on_failed_runs, instance), Ticks(sensors.alert_on_failed_checks, instance)
+    runs, checks = Ticks(SENSOR["alert_on_failed_runs"], instance), Ticks(SENSOR["alert_on_failed_checks"], instance)
     runs(), checks()
     words.refunds_tie = words.goods_tie = False
     run_id = run(instance)
@@ -249,7 +252,7 @@ def test_failed_checks_of_a_green_run_are_reported_to_who_owns_them(hook: Hook, 
 def test_overdue_exceptions_come_with_their_pages_and_the_same_list_never_comes_again(
     hook: Hook, instance: dg.DagsterInstance, tmp_path: Path
 ) -> None:
-    tick = Ticks(sensors.alert_on_failed_checks, instance)
+    tick = Ticks(SENSOR["alert_on_failed_checks"], instance)
     tick()
     first = [("EX1", "Double credit: return RT-1, 7.00 EUR.\nNext: Decide."), ("EX2", "Fee <of> RT-2.\nNext: Compare.")]
     reworded = [("EX2", "Fee of RT-2, still."), ("EX1", "Double credit of RT-1.")]
@@ -272,7 +275,7 @@ def test_overdue_exceptions_come_with_their_pages_and_the_same_list_never_comes_
 def test_a_check_that_stays_failed_is_reported_again_a_day_later(
     hook: Hook, instance: dg.DagsterInstance, tmp_path: Path
 ) -> None:
-    tick = Ticks(sensors.alert_on_failed_checks, instance)
+    tick = Ticks(SENSOR["alert_on_failed_checks"], instance)
     tick()
     words.refunds_tie = False
     for hour in range(25):
@@ -287,7 +290,7 @@ def test_a_check_that_stays_failed_is_reported_again_a_day_later(
 def test_an_alert_that_cannot_be_delivered_fails_its_tick_and_comes_with_the_next(
     hook: Hook, instance: dg.DagsterInstance
 ) -> None:
-    tick = Ticks(sensors.alert_on_failed_checks, instance)
+    tick = Ticks(SENSOR["alert_on_failed_checks"], instance)
     tick()
     words.refunds_tie = False
     run(instance)
@@ -326,7 +329,7 @@ def publish(home: Path, as_of: datetime, *exceptions: tuple[str, str, datetime])
 def test_an_exception_that_stays_overdue_is_reported_to_its_team_and_to_data_once(
     hook: Hook, instance: dg.DagsterInstance, tmp_path: Path
 ) -> None:
-    tick = Ticks(sensors.escalate_overdue_exceptions, instance)
+    tick = Ticks(SENSOR["escalate_overdue_exceptions"], instance)
     late = ("finance", "RT-1", NOW - timedelta(hours=49))
     publish(tmp_path, NOW, late, ("finance", "RT-2", NOW - timedelta(hours=47)), ("warehouse", "RT-3", NOW))
     assert tick() == "2 sent, 0 suppressed"
@@ -357,7 +360,7 @@ def test_an_exception_that_stays_overdue_is_reported_to_its_team_and_to_data_onc
 def test_when_nothing_is_published_for_hours_data_is_alerted_and_the_heartbeat_stops(
     hook: Hook, instance: dg.DagsterInstance, tmp_path: Path
 ) -> None:
-    tick = Ticks(sensors.alert_on_silence, instance)
+    tick = Ticks(SENSOR["alert_on_silence"], instance)
     assert tick() == "Nothing has been published yet."
     publish(tmp_path, NOW - timedelta(hours=1))
     assert tick() == "Published 60 minutes ago."
@@ -373,6 +376,6 @@ def test_when_nothing_is_published_for_hours_data_is_alerted_and_the_heartbeat_s
 
 def test_every_sensor_runs_by_default_and_says_what_it_does() -> None:
     assert len(sensors.SENSORS) == 5
-    for sensor in sensors.SENSORS:
+    for sensor in SENSOR.values():
         assert sensor.default_status is dg.DefaultSensorStatus.RUNNING
         assert sensor.description

@@ -6,8 +6,8 @@ import warnings
 from pathlib import Path
 
 from hr_centra_pipeline.core.settings import Settings
+from hr_centra_pipeline.decisions.decision_kinds import AddDocument, Assign, WriteNote
 from hr_centra_pipeline.decisions.decision_store import Decision, DecisionStore, Who
-from hr_centra_pipeline.decisions.kinds import Assign, WriteNote
 from hr_centra_pipeline.pages.app import application
 from hr_centra_pipeline.pages.login import opened_login
 from hr_centra_pipeline.publishing.page_tables import PAGES_DATABASE
@@ -51,3 +51,16 @@ def note(home: Path, exception_id: str, text: str) -> None:
     DecisionStore(home / "decisions.sqlite").keep(
         Decision(f"note {exception_id}", MIA, WriteNote(exception_id=exception_id, note=text, decision="chase"))
     )
+
+
+def document(home: Path, exception_id: str, name: str) -> None:
+    """A supporting document whose file has this name, and whose title is the same."""
+    given = AddDocument(
+        file_name=name[:200],
+        title=name[:200],
+        exception_id=exception_id,
+        media_type="text/plain",
+        sha256="0" * 64,
+        bytes=1,
+    )
+    DecisionStore(home / "decisions.sqlite").keep(Decision(f"document {exception_id}", MIA, given))

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from hr_centra_pipeline.publishing.page_tables import PAGE_TABLES, PAGES_DATABASE
 from hr_centra_pipeline_tests.pages.page_fixture import email_of, exception_id, return_id
-from hr_centra_pipeline_tests.pages.site_client import TestClient, assign, home_of, logged_in, note
+from hr_centra_pipeline_tests.pages.site_client import TestClient, assign, document, home_of, logged_in, note
 
 EVERY_PAGE = (
     "/", "/search", "/search?q=101-MOSS-S", "/worklist", "/worklist?state=dry_run", "/worklist?state=closed&team=finance",
@@ -249,6 +249,7 @@ def test_no_text_of_the_data_is_markup_on_any_page(tmp_path: Path) -> None:
             connection.execute("update returns set story = ? where return_id = ?", [json.dumps(story), row_id])
     assign(home, exception_id(1), HOSTILE[:200])
     note(home, exception_id(1), HOSTILE)
+    document(home, exception_id(1), HOSTILE)
     client = logged_in(home)
     paths = [*EVERY_PAGE, *(f"/returns/{return_id(number)}" for number in range(4)),
              *(f"/exceptions/{exception_id(number)}" for number in range(4))]  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import sqlite3
@@ -22,9 +23,7 @@ from hr_centra_pipeline.effects.plan import plan
 from hr_centra_pipeline.matching.match import match
 from hr_centra_pipeline.oversight.forget import forget
 from hr_centra_pipeline.publishing.page_data import (
-    EMAIL_KEY,
     PagesReport,
-    email_token,
     forget_in_pages,
     normalized_name,
     write_months,
@@ -66,6 +65,11 @@ class Pages:
     def rows(self, query: str, *given: object) -> list[tuple[object, ...]]:
         with closing(sqlite3.connect(f"file:{self.path}?mode=ro", uri=True)) as connection:
             return connection.execute(query, given).fetchall()
+
+    def token(self, address: str) -> str:
+        """What the file finds a customer's returns by."""
+        ((key,),) = self.rows("select email_key from publication")
+        return hashlib.sha256(f"{key}{address.lower()}".encode()).hexdigest()[:24]
 
     def stories(self) -> dict[str, str]:
         return dict(self.rows("select return_id, story from returns"))  # type: ignore[arg-type]
@@ -132,8 +136,7 @@ def test_what_was_paid_is_the_sum_of_its_parts(synced: Pages) -> None:
 
 
 def test_the_file_is_for_its_owner_and_says_what_it_was_written_by(synced: Pages) -> None:
-    for path in (synced.path, synced.scenario.home / EMAIL_KEY):
-        assert path.stat().st_mode & 0o777 == 0o600
+    assert synced.path.stat().st_mode & 0o777 == 0o600
     assert synced.rows("select number, mode, as_of from publication") == [(1, "live", "2026-09-30T12:00:00Z")]
     assert synced.rows("pragma integrity_check") == [("ok",)]
 
@@ -160,7 +163,7 @@ def test_a_return_is_found_by_each_of_its_names_and_by_the_address_of_its_custom
     (address,), *_ = synced.scenario.rows(
         f"select value from landing.personal join staging.returns on customer_token = token where return_id = '{return_id}'"
     )
-    token = email_token(synced.scenario.home, f" {address.upper()} ")
+    token = synced.token(address.upper())
     for typed in (return_id, f"#{order}", code.lower(), unit, sku):
         found = synced.rows("select return_id from names where name = ?", normalized_name(typed))
         assert (return_id,) in found, typed
@@ -243,7 +246,7 @@ def test_a_reader_sees_the_file_as_it_was_until_it_looks_again(copied: Pages) ->
 def with_an_address_in_a_note(pages: Pages) -> tuple[str, str, str]:
     """An address, its token, and the exception whose note a person wrote it into."""
     (address,), *_ = pages.scenario.rows("select value from landing.personal where value is not null order by all")
-    token = email_token(pages.scenario.home, address)
+    token = pages.token(address)
     with pages.scenario.warehouse.transaction() as connection:
         (exception_id,), *_ = connection.execute(
             "select exception_id from reconciliation.exceptions order by all"
@@ -252,7 +255,7 @@ def with_an_address_in_a_note(pages: Pages) -> tuple[str, str, str]:
     pages.write()
     assert address.encode() in pages.path.read_bytes()
     assert pages.rows("select 1 from names where name = ?", token)
-    return address, str(token), exception_id
+    return address, token, exception_id
 
 
 def test_who_is_forgotten_is_found_no_more_and_no_byte_of_the_address_is_left(copied: Pages) -> None:
