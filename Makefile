@@ -11,8 +11,11 @@ IN_MEMORY := $(shell df -Pk /dev/shm 2>/dev/null | awk 'NR == 2 && $$4 > 4000000
 .PHONY: demo test dev slow bench soak torture truth fuzz inbox vendors lineage format clean
 
 $(READY): pyproject.toml uv.lock
+	@test -x $(BIN)/python || echo "Setting up: Python environment in .venv …"
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@test -x $(UV) || echo "Setting up: the installer uv …"
 	@test -x $(UV) || $(BIN)/python -m pip install --quiet --disable-pip-version-check "uv>=0.9"
+	@echo "Setting up: packages of uv.lock (minutes the first time, seconds later) …"
 	@VIRTUAL_ENV=$(CURDIR)/.venv $(UV) sync --frozen --inexact --quiet --compile-bytecode
 	@touch $(READY)
 

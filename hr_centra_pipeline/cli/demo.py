@@ -156,6 +156,7 @@ def run_demo() -> None:
     footer = "" if news else "Nothing was due, and nothing was sent.\n"
     footer += _told(left)
     footer += "The Dagster UI on this shop: make dev, then http://127.0.0.1:3000\n"
+    footer += "The pages for the teams on this shop: hr-centra pages --demo\n"
     footer += f"Commands on this shop: hr-centra exceptions --demo, explain RETURN --demo, plan --demo; or . {_from_here(env)}\n"
     footer += f"The problems in this shop are planted; they are listed in {home / 'sandbox' / 'truth.jsonl'}\n"
     footer += f"What was refused and why: {home / 'demo.log'}"

@@ -136,7 +136,7 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = F
 
     Exit code 0: the last sync succeeded; 1: it failed, or nothing was synced yet.
     """
-    from hr_centra_pipeline.cli.status import show_status
+    from hr_centra_pipeline.cli.status_command import show_status
 
     raise typer.Exit(show_status(as_json=as_json))
 

@@ -17,7 +17,7 @@ from hr_centra_pipeline.core.errors import ConfigurationError
 if TYPE_CHECKING:
     from tomlkit import TOMLDocument
 
-    from hr_centra_pipeline.pages.people import People
+    from hr_centra_pipeline.pages.people_file import People
 
 app = typer.Typer(no_args_is_help=True, help="People of the pages: who they are, their teams, rights and passwords.")
 
@@ -38,7 +38,7 @@ def add(
     ] = None,
 ) -> None:
     """Add somebody; with `by = "passwords"` their password is asked for, or read from standard input."""
-    from hr_centra_pipeline.pages.people import edited, load_people, problem_of_id
+    from hr_centra_pipeline.pages.people_file import edited, load_people, problem_of_id
 
     path, given = _file(), person.strip()
     if (wrong := problem_of_id(given)) is not None:
@@ -61,8 +61,8 @@ def add(
 
 @app.command(epilog=examples("hr-centra people password anna@example.com"))
 def password(person: _Id) -> None:
-    """Set somebody's password; their sessions end. It is asked for, or read from standard input."""
-    from hr_centra_pipeline.pages.people import edited
+    """Set a person's password; their sessions end. It is asked for, or read from standard input."""
+    from hr_centra_pipeline.pages.people_file import edited
 
     path, people = _opened()
     key = _key(people, person)
@@ -75,7 +75,7 @@ def password(person: _Id) -> None:
 @app.command(epilog=examples("hr-centra people remove anna@example.com"))
 def remove(person: _Id) -> None:
     """Remove somebody; their sessions end. What they decided stays recorded."""
-    from hr_centra_pipeline.pages.people import edited
+    from hr_centra_pipeline.pages.people_file import edited
 
     path, people = _opened()
     key = _key(people, person)
@@ -112,7 +112,7 @@ def list_(as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = Fa
 
 def _file() -> Path:
     from hr_centra_pipeline.core.settings import Settings
-    from hr_centra_pipeline.pages.people import FILE
+    from hr_centra_pipeline.pages.people_file import FILE
 
     home = Settings.from_environment().home
     if not home.is_dir():
@@ -121,7 +121,7 @@ def _file() -> Path:
 
 
 def _opened() -> tuple[Path, People]:
-    from hr_centra_pipeline.pages.people import load_people
+    from hr_centra_pipeline.pages.people_file import load_people
 
     path = _file()
     people = load_people(path)
@@ -132,7 +132,7 @@ def _opened() -> tuple[Path, People]:
 
 def _key(people: People, person: str) -> str:
     """How somebody is written in the file."""
-    from hr_centra_pipeline.pages.people import user_id
+    from hr_centra_pipeline.pages.people_file import user_id
 
     found = next((key for key in people.people if user_id(key) == user_id(person)), None)
     if found is None:

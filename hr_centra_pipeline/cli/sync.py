@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hr_centra_pipeline.cli.progress_bar import progress
 from hr_centra_pipeline.cli.screen import show_footer, show_result
-from hr_centra_pipeline.cli.status import collected
+from hr_centra_pipeline.cli.status_command import collected
 from hr_centra_pipeline.cli.table import echo_json
 from hr_centra_pipeline.core import clock
 from hr_centra_pipeline.core.policy import load_policy

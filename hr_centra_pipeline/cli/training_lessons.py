@@ -236,7 +236,7 @@ LESSONS: tuple[Lesson, ...] = (
         about="is empty",
     ),
     Lesson(
-        "foreign-header", "source_not_covered", "A file whose header no profile knows",
+        "unknown-header", "source_not_covered", "A file whose header no profile knows",
         "It is a colleague's test and no export at all. Deliver a good one under its name, or map the header in a profile.",
         ("cp AN_EXPORT {home}/sandbox/exports/{evidence[source_file]}",),
         about="no profile knows the header",

@@ -18,14 +18,6 @@ Address = Annotated[str, Field(repr=False)]
 RunMode = Literal["dry_run", "live"]
 
 
-_NO_DOWNLOADS = (
-    "the download page is part of the pages now. Unset it, set HR_CENTRA_PAGES_URL, and see docs/operations.md, "
-    '"Behind a login".'
-)
-RETIRED: Mapping[str, str] = {"HR_CENTRA_DOWNLOADS_URL": _NO_DOWNLOADS, "HR_CENTRA_DOWNLOADS_TOKEN": _NO_DOWNLOADS}
-"""Variables of earlier versions, with what to do about one that is still set."""
-
-
 class Settings(BaseModel):
     """The environment of one run. Paths are absolute."""
 

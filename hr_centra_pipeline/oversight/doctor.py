@@ -18,7 +18,8 @@ from hr_centra_pipeline.core import addresses, clock
 from hr_centra_pipeline.core.errors import ConfigurationError, RunFailed
 from hr_centra_pipeline.core.kinds import OWNERS
 from hr_centra_pipeline.core.policy import LoadedPolicy, Policy, load_policy
-from hr_centra_pipeline.core.settings import RETIRED, Settings
+from hr_centra_pipeline.core.retired_variables import RETIRED
+from hr_centra_pipeline.core.settings import Settings
 from hr_centra_pipeline.inbox.signatures import EVENT_PROFILES
 from hr_centra_pipeline.oversight import (
     contract,

@@ -17,7 +17,8 @@ from starlette.routing import BaseRoute, Route
 
 from hr_centra_pipeline.core import addresses
 from hr_centra_pipeline.core.errors import ConfigurationError, RunFailed
-from hr_centra_pipeline.core.settings import RETIRED, Settings
+from hr_centra_pipeline.core.retired_variables import RETIRED
+from hr_centra_pipeline.core.settings import Settings
 from hr_centra_pipeline.decisions.decision_store import DecisionStore, StoreFailed, TooManyWaiting
 from hr_centra_pipeline.pages import login as logging_in
 from hr_centra_pipeline.pages import views_decisions, views_finance, views_manual, views_work

@@ -24,7 +24,7 @@ from starlette.routing import Route
 from hr_centra_pipeline.core.errors import ConfigurationError
 from hr_centra_pipeline.core.settings import Settings
 from hr_centra_pipeline.pages.forms import form_of, local_path, posted
-from hr_centra_pipeline.pages.people import LoginSettings, PeopleFile, Person, Way, problem_of_id, user_id
+from hr_centra_pipeline.pages.people_file import LoginSettings, PeopleFile, Person, Way, problem_of_id, user_id
 from hr_centra_pipeline.pages.sessions import Attempts, Clock, FormKey, Sessions
 from hr_centra_pipeline.pages.site import page, site_of
 from hr_centra_pipeline.pages.visitors import Visitor, owner_of_machine, visitor_of
@@ -112,7 +112,7 @@ class Login:
         )
 
     def is_trusted(self, request: Request) -> bool:
-        """Whether the other end of the connection itself, whatever headers say, is a proxy of ours."""
+        """Whether the other end of the connection itself, whatever headers say, is a trusted proxy."""
         try:
             peer = ipaddress.ip_address(request.client.host if request.client else "")
         except ValueError:

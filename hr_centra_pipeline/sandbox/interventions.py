@@ -204,7 +204,7 @@ def _capture(store: CentraStore, given: Given, at: datetime) -> int:
 
 
 def _allow(store: CentraStore, given: Given, _: datetime) -> int:
-    """Somebody mends what Centra refused: an article that it does not sell, a shipment or a stock that is locked."""
+    """Somebody corrects what Centra refused: an article that it does not sell, a shipment or a stock that is locked."""
     store.allow(str(given["subject"]), given["target"])
     return 1
 

@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 from hr_centra_pipeline.cli.main import app
 from hr_centra_pipeline.core.errors import ConfigurationError
 from hr_centra_pipeline.pages.login import is_password
-from hr_centra_pipeline.pages.people import load_people
+from hr_centra_pipeline.pages.people_file import load_people
 
 PASSWORD = "correct horse battery staple"
 

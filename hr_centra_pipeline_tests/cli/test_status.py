@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from hr_centra_pipeline.cli import status
+from hr_centra_pipeline.cli import status_command as status
 from hr_centra_pipeline.cli.dagster_store import dagster_state
 from hr_centra_pipeline.cli.main import app
 from hr_centra_pipeline.core.settings import Settings

@@ -199,7 +199,7 @@ def test_a_shipment_that_was_never_captured_is_captured_once(home: Path, served:
     assert "is left to capture" in str(command("centra", "capture", f"order_number={order}").exception)
 
 
-def test_what_was_refused_can_be_mended_once(home: Path, served: tuple[Path, RunningSandbox]) -> None:
+def test_what_was_refused_can_be_allowed_once(home: Path, served: tuple[Path, RunningSandbox]) -> None:
     sku = planted(home, "rejected_write", "stock movement")["sku"]
     assert served[1].store.refusal_of("stock", sku)
     assert "Done in Centra" in command("centra", "allow", "subject=stock", f"target={sku}").output

@@ -105,7 +105,7 @@ def solve(home: Path, kept: dict[str, Any], now: str) -> None:
             file = exports / evidence["source_file"]
             text = file.read_text("utf-8").replace("yesterday at noon", now).replace(",barter,", ",refund,")
             file.write_text(text, encoding="utf-8")
-        case "empty-file" | "foreign-header":
+        case "empty-file" | "unknown-header":
             good = sorted(exports.glob("returns-2*Z.csv"))[0]
             shutil.copyfile(good, exports / evidence["source_file"])
         case "locked-shipment":

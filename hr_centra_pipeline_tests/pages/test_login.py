@@ -14,7 +14,7 @@ from hr_centra_pipeline.decisions.decision_store import DecisionStore
 from hr_centra_pipeline.pages.app import check_settings, routes, serve
 from hr_centra_pipeline.pages.forms import local_path
 from hr_centra_pipeline.pages.login import opened_login
-from hr_centra_pipeline.pages.people import LoginSettings, Person, load_people
+from hr_centra_pipeline.pages.people_file import LoginSettings, Person, load_people
 from hr_centra_pipeline_tests.pages.serving import PASSWORD, PROXY_SECRET, Browser, Served, people_file, served
 
 ROOT = Path(__file__).parents[2]

@@ -399,7 +399,7 @@ class Database:
             )
 
     def allow(self, subject: str, target: Any) -> None:
-        """Somebody mends what was refused.
+        """Somebody corrects what was refused.
 
         Raises:
             CentraRefusal: nothing of the kind is refused.

@@ -20,7 +20,7 @@ from hr_centra_pipeline.core.setting_files import mistakes_in, parsed_toml, read
 
 FILE = "people.toml"
 Way = Literal["proxy", "passwords", "link"]
-"""How somebody logged in: by the login of a proxy in front, with a password of ours, or with the link on the terminal."""
+"""How somebody logged in: by the login of a proxy in front, with a password, or with the link on the terminal."""
 Right = Literal["decide", "close"]
 """``decide``: approve, adopt, tie, raise, reorder, pay instead. ``close``: close, reopen and sign a month, upload files."""
 RIGHTS: tuple[Right, ...] = ("decide", "close")
