@@ -17,7 +17,6 @@ from hr_centra_pipeline.orchestration.embedding import Embedding
 from hr_centra_pipeline.orchestration.run import HrCentra
 from hr_centra_pipeline.warehouse import models
 
-POOL = "duckdb"
 _ROOT = Path(__file__).parents[1]
 
 Compute = Callable[[Any, Any], Iterator[Any]]
@@ -58,12 +57,12 @@ class Step:
         check_specs = [embedding.check_spec(one) for one in self.check_specs]
         if not self.specs:
             return dg.multi_asset_check(
-                name=embedding.name(self.name), specs=check_specs, can_subset=True, pool=POOL,
+                name=embedding.name(self.name), specs=check_specs, can_subset=True,
                 required_resource_keys=needs, description=self.description,
             )(_for_checks(compute))  # fmt: skip
         return dg.multi_asset(
             name=embedding.name(self.name), specs=specs, check_specs=check_specs,
-            partitions_def=partitions_def, pool=POOL, required_resource_keys=needs, description=self.description,
+            partitions_def=partitions_def, required_resource_keys=needs, description=self.description,
             # A range of partitions is one run: its tables are made once.
             backfill_policy=dg.BackfillPolicy.single_run() if partitions_def is not None else None,
         )(_for_assets(compute))  # fmt: skip

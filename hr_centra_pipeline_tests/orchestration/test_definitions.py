@@ -19,7 +19,6 @@ from hr_centra_pipeline.orchestration.embedding import Embedding
 from hr_centra_pipeline.orchestration.jobs import SCHEDULE
 from hr_centra_pipeline.orchestration.partitions import SYNC_JOB, more_tags
 from hr_centra_pipeline.orchestration.presentation import FLOW, group_in_flow
-from hr_centra_pipeline.orchestration.steps import POOL
 from hr_centra_pipeline.oversight.watch import RULES
 from hr_centra_pipeline.warehouse.tables import DERIVED
 from hr_centra_pipeline_tests.shops import EXAMPLE_POLICY
@@ -118,10 +117,6 @@ def test_every_check_is_a_sentence_with_an_explanation(check: dg.AssetCheckKey) 
     assert _explained(check)
 
 
-def test_the_checks_that_are_a_step_of_their_own_run_in_the_pool() -> None:
-    assert [checks.op.pool for checks in defs.asset_checks or ()] == [POOL]
-
-
 def test_every_standing_alarm_is_a_check_of_a_table_that_exists() -> None:
     names = {check.name for check in GRAPH.asset_check_keys}
     assert set(RULES) <= names
@@ -155,13 +150,13 @@ def test_every_declared_table_is_an_asset_of_the_same_name() -> None:
 
 
 @pytest.mark.parametrize("key", KEYS, ids=lambda key: key.to_user_string())
-def test_every_asset_has_owner_group_kinds_grain_and_the_pool(key: dg.AssetKey) -> None:
+def test_every_asset_has_owner_group_kinds_and_grain_and_no_pool(key: dg.AssetKey) -> None:
     node = GRAPH.get(key)
     assert node.owners
     assert node.group_name != "default"
     assert node.kinds
     assert node.description
-    assert node.pools == {POOL}
+    assert not node.pools  # a step that waits for its turn would keep the slot that the run before it needs
 
 
 @pytest.mark.parametrize(

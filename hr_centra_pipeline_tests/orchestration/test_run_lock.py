@@ -14,16 +14,15 @@ from hr_centra_pipeline.core.settings import Settings
 from hr_centra_pipeline.orchestration import run_lock
 from hr_centra_pipeline.orchestration.instance import prepare_dagster_home
 
-# A run whose only step takes its turn as ours do, in the same pool, and hangs.
+# A run whose only step takes its turn as ours do, in a pool, and hangs.
 HANGING = """
 import os, sys, time
 import dagster as dg
 from hr_centra_pipeline.core.settings import Settings
 from hr_centra_pipeline.orchestration import run_lock
 from hr_centra_pipeline.orchestration.instance import prepare_dagster_home
-from hr_centra_pipeline.orchestration.steps import POOL
 
-@dg.asset(pool=POOL)
+@dg.asset(pool="duckdb")
 def hangs(context: dg.AssetExecutionContext):
     run_lock.tag_run(context.instance, context.run, {})
     with run_lock.turn(Settings.from_environment().lock_path, context.instance, context.run, {}):
