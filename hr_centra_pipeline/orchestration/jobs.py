@@ -33,7 +33,7 @@ from hr_centra_pipeline.orchestration.partitions import (
     RANGE_START,
     SYNC_JOB,
 )
-from hr_centra_pipeline.orchestration.steps import Step
+from hr_centra_pipeline.orchestration.asset_steps import Step
 from hr_centra_pipeline.publishing.publish import read_due
 
 FOLLOWED_TAG = "hr_centra/month_end"

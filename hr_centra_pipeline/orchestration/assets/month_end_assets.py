@@ -22,7 +22,7 @@ from hr_centra_pipeline.orchestration.asset_tables import (
     spec,
 )
 from hr_centra_pipeline.orchestration.run import Run
-from hr_centra_pipeline.orchestration.steps import step
+from hr_centra_pipeline.orchestration.asset_steps import step
 from hr_centra_pipeline.publishing import charts
 from hr_centra_pipeline.publishing.content import Content, workbook_key
 from hr_centra_pipeline.publishing.pack import PACKED, Pack, export_month

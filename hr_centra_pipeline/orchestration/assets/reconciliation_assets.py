@@ -21,7 +21,7 @@ from hr_centra_pipeline.orchestration.asset_tables import (
     spec,
 )
 from hr_centra_pipeline.orchestration.run import Run
-from hr_centra_pipeline.orchestration.steps import step
+from hr_centra_pipeline.orchestration.asset_steps import step
 from hr_centra_pipeline.publishing.page_data import write_pages
 from hr_centra_pipeline.publishing.publish import SOURCES, publish
 from hr_centra_pipeline.publishing.workbook_intake import take_workbooks
