@@ -31,7 +31,10 @@ ABOUT_ONE = {
     ("cli/main.py", "refund_mismatch_fee"): "an example in the help",
     ("cli/main.py", "stalled_return"): "the same",
     ("publishing/page_health.sql", "quarantined_row"): "a line of the page about health links to the list of these",
-    ("publishing/page_data.py", "source_not_covered"): "what blocks a clean close of a month links to the list of these",
+    (
+        "publishing/page_data.py",
+        "source_not_covered",
+    ): "what blocks a clean close of a month links to the list of these",
     ("pages/views_finance.py", "source_not_covered"): "the same",
     ("pages/views.py", "source_not_covered"): "a line of the page about health links to its entry in the manual",
     ("pages/views.py", "quarantined_row"): "the same",
