@@ -11,8 +11,8 @@ import sys
 from contextlib import ExitStack
 from pathlib import Path
 
-import hr_centra_pipeline
 from hr_centra_pipeline.cli import demo_events, sandbox
+from hr_centra_pipeline.cli.policy_draft import example_policy
 from hr_centra_pipeline.cli.progress_bar import progress
 from hr_centra_pipeline.cli.screen import Left, left_to_send, sent_so_far, show_footer, show_result
 from hr_centra_pipeline.cli.sync import run_sync
@@ -92,9 +92,7 @@ def _from_here(path: Path) -> str:
 
 def _policy() -> str:
     """The example, except that a refund does not wait for Happy Returns' row of it: that comes hours after the webhook."""
-    package = Path(hr_centra_pipeline.__file__).parent
-    found = (place / "data" / "policy.example.toml" for place in (package, package.parent))  # the wheel, the repository
-    text = next(path for path in found if path.is_file()).read_text(encoding="utf-8")
+    text = example_policy()
     for pattern, setting in ((r"(?m)^# \[components\]$", "[components]"), (_WAIT, "amount_wait_hours = 0 ")):
         text, _ = re.subn(pattern, setting, text)
     return text

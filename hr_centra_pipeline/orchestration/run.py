@@ -15,6 +15,7 @@ from hr_centra_pipeline.core import clock, file_permissions
 from hr_centra_pipeline.core.policy import LoadedPolicy, load_policy
 from hr_centra_pipeline.core.settings import Settings
 from hr_centra_pipeline.orchestration import partitions, run_lock
+from hr_centra_pipeline.push import guards
 from hr_centra_pipeline.sources.centra import belonging
 from hr_centra_pipeline.sources.centra.client import CentraClient
 from hr_centra_pipeline.sources.centra.order_api import OrderApiClient
@@ -59,6 +60,8 @@ class Run(dg.ConfigurableResource):  # type: ignore[type-arg]
             "exports", "centra_graphql_url", "centra_token", "centra_order_api_url", "centra_order_api_key"
         )
         self._policy = load_policy(self._settings.policy_path)
+        if self._settings.mode == "live" and self.sends:  # before anything is pulled; the sender asks again
+            guards.refuse_unguarded(self._settings, self._policy.policy)
         for warning in self._policy.policy.warnings():
             dg.get_dagster_logger().warning(warning)
         self._now = clock.now()
