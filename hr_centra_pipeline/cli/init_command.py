@@ -129,7 +129,10 @@ def _problem_of_address(one: _Address, answer: str) -> str | None:
 def _ask(answers: dict[str, str]) -> None:
     """Every question without an answer; an empty one leaves it open."""
     echo("An empty answer leaves a question open. Secrets are not asked.")
-    asked: Mapping[str, tuple[str, str]] = {one.name: (one.asked, one.like) for one in (*_ADDRESSES, *QUESTIONS)}
+    asked: Mapping[str, tuple[str, str]] = {
+        **{one.name: (one.asked, one.like) for one in _ADDRESSES},
+        **{one.name: (one.asked, one.like) for one in QUESTIONS},
+    }
     for name, (question, like) in asked.items():
         while name not in answers:
             answer = typer.prompt(f"\n{question}\n  (like {like})\n{name}", default="", show_default=False).strip()
