@@ -13,8 +13,11 @@ IN_MEMORY := $(shell df -Pk /dev/shm 2>/dev/null | awk 'NR == 2 && $$4 > 4000000
 $(READY): pyproject.toml uv.lock
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || { \
 	  echo "$$($(PYTHON) -V) cannot run hr-centra: it needs Python 3.11, 3.12 or 3.13. Name one: make PYTHON=python3.13"; exit 1; }
+	@test -x $(BIN)/python || echo "Setting up: Python environment in .venv …"
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@test -x $(UV) || echo "Setting up: the installer uv …"
 	@test -x $(UV) || $(BIN)/python -m pip install --quiet --disable-pip-version-check "uv>=0.9"
+	@echo "Setting up: packages of uv.lock (minutes the first time, seconds later) …"
 	@VIRTUAL_ENV=$(CURDIR)/.venv $(UV) sync --frozen --inexact --quiet --compile-bytecode
 	@touch $(READY)
 

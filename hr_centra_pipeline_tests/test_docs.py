@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.main import get_command
 
+from hr_centra_pipeline.cli.main import app
 from hr_centra_pipeline.core.exception_kinds import EXCEPTION_KINDS
 from hr_centra_pipeline.core.kinds import OWNERS
 from hr_centra_pipeline.core.policy import Policy
@@ -131,3 +133,20 @@ def test_the_tables_that_the_control_matrix_names_exist(prepared: Connection) ->
     }
     assert named - known - set(SOURCES) == set()
     assert len(named) > 20
+    columns = set(
+        prepared.execute("select schema_name || '.' || table_name, column_name from duckdb_columns()").fetchall()
+    )
+    told = {
+        (table, column)
+        for table, words in re.findall(r"`(\w+\.\w+)` \(([^)]*)\)", _page("controls"))
+        for column in re.findall(r"`(\w+)`", words)
+    }
+    assert told - columns == set()
+    assert len(told) > 5
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_commands_that_a_page_names_exist(page: Path) -> None:
+    commands = set(get_command(app).commands)  # type: ignore[attr-defined]
+    named = set(re.findall(r"`hr-centra ([a-z][a-z-]*)", page.read_text(encoding="utf-8")))
+    assert named - commands == set()

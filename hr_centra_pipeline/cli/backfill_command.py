@@ -9,7 +9,7 @@ from rich.text import Text
 
 from hr_centra_pipeline.cli.progress_bar import progress
 from hr_centra_pipeline.cli.screen import width
-from hr_centra_pipeline.cli.table import DataConsole, DataTable, echo
+from hr_centra_pipeline.cli.table import DataConsole, DataTable, echo, echo_json
 from hr_centra_pipeline.core import clock
 from hr_centra_pipeline.core.errors import ConfigurationError
 from hr_centra_pipeline.core.money import shown
@@ -18,10 +18,8 @@ from hr_centra_pipeline.core.settings import Settings
 from hr_centra_pipeline.core.words import effect_text
 from hr_centra_pipeline.warehouse.database import Warehouse
 
-_EARLIEST = date(2025, 1, 1)  # the first partition
 
-
-def run_backfill(from_: str, to: str, *, again: bool = False) -> None:
+def run_backfill(from_: str, to: str, *, again: bool = False, as_json: bool = False) -> None:
     """Read the days, say what was read and what stays unsent.
 
     Raises:
@@ -32,18 +30,21 @@ def run_backfill(from_: str, to: str, *, again: bool = False) -> None:
     today = clock.now().date()
     if last < first:
         raise ConfigurationError(f"--from {first} --to {last}: the first day is after the last one.")
-    if first < _EARLIEST or last > today:
-        raise ConfigurationError(f"--from {first} --to {last}: name days from {_EARLIEST} to today, {today}.")
     settings = Settings.from_environment()
     settings.required("exports", "centra_graphql_url", "centra_token", "centra_order_api_url", "centra_order_api_key")
-    load_policy(settings.policy_path)
+    earliest = load_policy(settings.policy_path).policy.first_day
+    if first < earliest or last > today:
+        raise ConfigurationError(
+            f"--from {first} --to {last}: name days from {earliest} to today, {today}. Set [backfill] first_day in the policy for"
+            " earlier ones."
+        )
     # Imported here: Dagster takes seconds, and mistakes are reported before.
     from hr_centra_pipeline.definitions import defs
     from hr_centra_pipeline.orchestration import once
 
     with progress(f"Backfill of {(last - first) / timedelta(days=1) + 1:.0f} days …"):
         run_id = once.backfill(defs, settings, first, last, again=again)
-    _show(settings, run_id, first, last)
+    _show(settings, run_id, first, last, as_json=as_json)
 
 
 def _day(option: str, text: str) -> date:
@@ -53,7 +54,7 @@ def _day(option: str, text: str) -> date:
         raise ConfigurationError(f"{option} {text}: write a day like 2026-09-30.") from None
 
 
-def _show(settings: Settings, run_id: str, first: date, last: date) -> None:
+def _show(settings: Settings, run_id: str, first: date, last: date, *, as_json: bool) -> None:
     with Warehouse(settings.database).transaction() as connection:
         read = connection.execute(
             """
@@ -71,6 +72,17 @@ def _show(settings: Settings, run_id: str, first: date, last: date) -> None:
             """,
             [run_id],
         ).fetchall()
+    if as_json:
+        named = (
+            ("object", "slices", "objects_read", "new_or_changed"),
+            ("effect", "effects", "amount", "currency", "because"),
+        )
+        lists = [
+            [dict(zip(names, row, strict=True)) for row in rows]
+            for names, rows in zip(named, (read, unsent), strict=True)
+        ]
+        echo_json({"run_id": run_id, "from": first, "to": last, "read": lists[0], "left_unsent": lists[1]})
+        return
     console = DataConsole(width=min(width(), 118))
     console.print(
         Text.assemble(

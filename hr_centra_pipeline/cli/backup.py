@@ -12,6 +12,8 @@ from hr_centra_pipeline.cli.decisions import opened, signed
 from hr_centra_pipeline.cli.table import echo, plain
 from hr_centra_pipeline.core.errors import ConfigurationError
 from hr_centra_pipeline.core.settings import Settings
+from hr_centra_pipeline.decisions import decision_backup
+from hr_centra_pipeline.decisions.decision_store import FILE_NAME as DECISIONS
 from hr_centra_pipeline.inbox import inbox_backup
 from hr_centra_pipeline.push import approvals
 from hr_centra_pipeline.sources.centra import belonging
@@ -40,6 +42,11 @@ def take_backup(to: Path | None) -> None:
         )
     elif "://" in settings.inbox:
         echo("The webhook deliveries are in PostgreSQL: back that up with its own tools.")
+    decided = decision_backup.take(settings, made.path.parent)
+    if decided is not None:
+        echo(
+            f"{decided.path}: {decided.decisions:,} decisions, and {decided.files:,} uploaded files beside it. Verified."
+        )
 
 
 def restore_backup(backup: Path, by: str | None, why: str | None, *, is_sure: bool) -> None:
@@ -73,6 +80,12 @@ def restore_backup(backup: Path, by: str | None, why: str | None, *, is_sure: bo
         + (f" The previous database: {aside}." if aside else "")
         + " The next sync reads what has happened since; until Centra and the exports have been read completely, nothing is sent."
     )
+    copies = decision_backup.existing(backup.resolve().parent)
+    if (settings.home / DECISIONS).exists():
+        echo("The decisions stay as they are. `hr-centra doctor` says which of them this database does not know.")
+    elif copies:
+        count = decision_backup.restore(settings, copies[-1])
+        echo(f"{count:,} decisions were restored from {copies[-1]}.")
 
 
 def rebind_here(retailer: str | None, by: str | None, why: str | None) -> None:

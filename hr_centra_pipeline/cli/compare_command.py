@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich import box
 
-from hr_centra_pipeline.cli.table import DataConsole, DataTable, echo
+from hr_centra_pipeline.cli.table import DataConsole, DataTable, echo, echo_json
 from hr_centra_pipeline.core import clock
 from hr_centra_pipeline.core.errors import RunFailed
 from hr_centra_pipeline.core.policy import load_policy
@@ -15,7 +15,7 @@ from hr_centra_pipeline.warehouse import lock, migrate
 from hr_centra_pipeline.warehouse.database import Warehouse
 
 
-def compare_now() -> None:
+def compare_now(*, as_json: bool = False) -> None:
     """Read all of Centra's history again and list what differs from what we had; the next sync works with it.
 
     Raises:
@@ -37,6 +37,20 @@ def compare_now() -> None:
                 """,
                 [now],
             ).fetchall()
+    if as_json:
+        names = ("object", "id", "order", "difference", "fields")
+        counts = {
+            "objects": report.objects,
+            "edited": report.edited,
+            "missed": report.missed,
+            "deleted": report.deleted,
+        }
+        echo_json(
+            {**counts, "problem": report.problem, "differences": [dict(zip(names, row, strict=True)) for row in rows]}
+        )
+        if report.problem:
+            raise RunFailed(report.problem)
+        return
     echo(
         f"{report.objects:,} objects compared: {report.edited} edited, {report.missed} missed, {report.deleted} deleted."
     )

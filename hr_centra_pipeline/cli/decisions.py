@@ -1,6 +1,6 @@
-"""Commands by which people decide about the push: approve, raise, adopt, tie, reorder, pay-instead.
+"""Commands by which people decide about the push: approve, raise, adopt, tie, reorder, pay-instead; and the list of decisions.
 
-Each decision has a name and a reason.
+Each decision has a name and a reason. It is recorded beside those of the pages, and carried out by the same functions.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from decimal import Decimal, InvalidOperation
-from typing import Literal
+from typing import Any
 
 import simplejson
 from rich import box
@@ -19,17 +19,16 @@ from hr_centra_pipeline.core import clock
 from hr_centra_pipeline.core.errors import ConfigurationError
 from hr_centra_pipeline.core.money import shown
 from hr_centra_pipeline.core.settings import Settings
+from hr_centra_pipeline.decisions import acts, carry_out
+from hr_centra_pipeline.decisions import decision_kinds as kinds
+from hr_centra_pipeline.decisions.carry_out import Carrier
+from hr_centra_pipeline.decisions.decision_kinds import TieForm
+from hr_centra_pipeline.decisions.decision_store import DecisionStore, Kept
 from hr_centra_pipeline.push import approvals
 from hr_centra_pipeline.push.approvals import Signature
-from hr_centra_pipeline.warehouse import migrate
+from hr_centra_pipeline.warehouse import lock, migrate
 from hr_centra_pipeline.warehouse.database import Connection, Warehouse
-
-TieKind = Literal["refund", "order", "return", "line", "release", "money"]
-_NAMED_BY_NUMBER = {
-    "refund": "a refund is named by its payment entry id", "return": "a Return is named by its id in Centra",
-    "line": "a line is named by its shipment line id in Centra",
-}  # fmt: skip
-_CLEARS = "The next sync acts on it."
+from hr_centra_pipeline.warehouse.policy_tables import is_written
 
 
 @contextmanager
@@ -41,6 +40,8 @@ def opened() -> Iterator[Connection]:
     warehouse = Warehouse(settings.database)
     migrate.prepare(warehouse)
     with warehouse.transaction() as connection:
+        if not is_written(connection):
+            raise ConfigurationError(f"{settings.database}: no sync has run on it yet; run `hr-centra sync` first.")
         yield connection
 
 
@@ -53,6 +54,18 @@ def signed(by: str | None, why: str | None) -> Signature:
     if not by or not why:
         raise ConfigurationError("--by and --why: say who decides and why; both are recorded.")
     return Signature(by, why, clock.now())
+
+
+def _decide(arguments: kinds.Arguments, signature: Signature) -> None:
+    """Record a decision, carry it out, and say what was done."""
+    settings = Settings.from_environment()
+    with opened():  # there is a database, of this version
+        pass
+
+    def carry(store: DecisionStore, kept: Kept) -> str:
+        return Carrier(store, Warehouse(settings.database), settings, "", clock.now()).once(kept)
+
+    echo(carry_out.on_the_command_line(settings, signature.by, arguments, carry))
 
 
 def approve(
@@ -72,14 +85,8 @@ def approve(
     if as_json:
         raise ConfigurationError("--json lists what waits: give it without names, --all, --by and --why.")
     signature = signed(by, why)
-    with opened() as connection:
-        found = approvals.approve(connection, signature, keys=keys, effect_types=effect_types)
-    money: dict[str, Decimal] = {}
-    for effect in found:
-        if effect.currency and effect.amount is not None:
-            money[effect.currency] = money.get(effect.currency, Decimal(0)) + effect.amount
-    told = ", ".join(shown(amount, currency) for currency, amount in sorted(money.items()))
-    echo(f"{len(found) or len(keys)} approved by {signature.by}{f' ({told})' if told else ''}. {_CLEARS}")
+    arguments = {"names": tuple(keys), "effect_types": tuple(effect_types), "why": signature.why}
+    _decide(kinds.parsed("approve", arguments), signature)
 
 
 def _list_waiting(*, as_json: bool) -> None:
@@ -112,105 +119,105 @@ def _list_waiting(*, as_json: bool) -> None:
 def raise_guard(effect_type: str, hours: float, effects: int | None, by: str | None, why: str | None) -> None:
     """Let one effect type through its guards once."""
     signature = signed(by, why)
-    with opened() as connection:
-        given = approvals.raise_guards(connection, signature, effect_type, hours=hours, effects=effects)
-    money = ", ".join(shown(amount, currency) for currency, amount in sorted(given.money.items()))
-    echo(
-        f"{effect_type}: up to {given.effects:,} effects{f' and {money}' if money else ''} on one day, until "
-        f"{given.expires_at:%Y-%m-%d %H:%M UTC}. {_CLEARS}"
-    )
+    if effect_type not in approvals.EFFECT_TYPES:
+        raise ConfigurationError(f"{effect_type}: one of {', '.join(approvals.EFFECT_TYPES)}.")
+    arguments = {"effect_type": effect_type, "hours": hours, "effects": effects, "why": signature.why}
+    _decide(kinds.parsed("raise", arguments), signature)
 
 
 def adopt(named: str, by: str | None, why: str | None) -> None:
     """Include a return by name."""
     signature = signed(by, why)
-    with opened() as connection:
-        done = approvals.adopt(connection, signature, named)
-    what = []
-    if done.was_before_cutover:
-        what.append("it was started before the cut-over, and is included from now on")
-    if done.reopened:
-        what.append(f"{len(done.reopened)} effects that were deleted in Centra are sent again")
-    echo(f"{done.return_id} adopted by {signature.by}: {'; '.join(what)}. {_CLEARS}")
+    _decide(kinds.parsed("adopt", {"name": named, "why": signature.why}), signature)
 
 
-def tie(named: str, units: Sequence[str], *, kind: TieKind, unrelated: bool, by: str | None, why: str | None) -> None:
+def tie(named: str, units: Sequence[str], *, kind: TieForm, unrelated: bool, by: str | None, why: str | None) -> None:
     """Say what another user's refund, order or Return was for; or which line a unit is of.
 
     Raises:
         ConfigurationError: neither units nor a way is given, or both; or what is named does not fit.
     """
     signature = signed(by, why)
-    if (problem := _misfit(kind, units, unrelated=unrelated)) is not None:
-        raise ConfigurationError(problem)
-    if kind in ("refund", "return", "line") and not named.isdecimal():
-        raise ConfigurationError(f"{named}: {_NAMED_BY_NUMBER[kind]}, a whole number.")
-    names = [unit for unit, _ in _parts(units)]
-    with opened() as connection:
-        match kind:
-            case "release":
-                approvals.release_exchange(connection, signature, named)
-            case "money":
-                approvals.take_money_instead(connection, signature, named)
-            case "order":
-                approvals.tie_order(connection, signature, named, names)
-            case "return":
-                approvals.tie_return(connection, signature, int(named), names)
-            case "line":
-                approvals.tie_line(connection, signature, int(named), names)
-            case "refund":
-                approvals.tie_refund(connection, signature, int(named), dict(_parts(units)))
-    said = {"release": "its exchange is released", "money": "the money replaces its replacement"}
-    told = ", ".join(units) or said.get(kind, "unrelated to any return")
-    echo(f"{named}: {told}, signed off by {signature.by}. {_CLEARS}")
-
-
-def _misfit(kind: TieKind, units: Sequence[str], *, unrelated: bool) -> str | None:
-    """Why the options do not go together; ``None``: they do."""
-    match kind:
-        case "release" | "money":
-            if units or unrelated:
-                return f"--{kind} goes with neither --unit nor --unrelated: write `hr-centra tie UNIT --{kind}`."
-        case "order" | "line":
-            if unrelated or not units:
-                what = "the units that belong to that line" if kind == "line" else "the units that the order replaces"
-                no = f" --unrelated does not go with --{kind}." if unrelated else ""
-                return f"--{kind} needs --unit, once or more: {what}.{no}"
-        case "refund" | "return":
-            if bool(units) == unrelated:
-                what = "Return" if kind == "return" else "refund"
-                return f"Give either --unit, once or more, for the units that the {what} was for, or --unrelated, not both."
-    return None
+    arguments = {"form": kind, "name": named, "units": _parts(units), "unrelated": unrelated, "why": signature.why}
+    wanted = kinds.parsed("tie", arguments)
+    if isinstance(wanted, kinds.Tie):
+        acts.refuse_misfit(wanted)
+    _decide(wanted, signature)
 
 
 def reorder(unit: str, by: str | None, why: str | None) -> None:
     """Have a canceled replacement ordered again."""
     signature = signed(by, why)
-    with opened() as connection:
-        canceled = approvals.order_again(connection, signature, unit)
-    echo(
-        f"{unit}: {', '.join(canceled.order_numbers)} was canceled; {signature.by} has the replacement ordered again. {_CLEARS}"
-    )
+    _decide(kinds.parsed("reorder", {"unit": unit, "why": signature.why}), signature)
 
 
 def pay_instead(unit: str, by: str | None, why: str | None) -> None:
     """Refund a unit whose replacement was canceled."""
     signature = signed(by, why)
-    with opened() as connection:
-        paid = approvals.pay_instead(connection, signature, unit)
-    units = ", ".join(one.return_item_id for one in paid)
-    echo(f"{units}: {signature.by} has the money refunded instead, on Return {paid[0].centra_return_id}. {_CLEARS}")
+    _decide(kinds.parsed("pay_instead", {"unit": unit, "why": signature.why}), signature)
 
 
-def _parts(units: Sequence[str]) -> list[tuple[str, Decimal | None]]:
+def _parts(units: Sequence[str]) -> list[dict[str, Any]]:
     """``UNIT`` or ``UNIT=12.50``."""
-    found: list[tuple[str, Decimal | None]] = []
+    found: list[dict[str, Any]] = []
     for given in units:
         unit, _, amount = given.partition("=")
         try:
-            found.append((unit, Decimal(amount) if amount else None))
+            part = Decimal(amount) if amount else None
         except InvalidOperation:
             raise ConfigurationError(f"--unit {given}: {amount!r} is not an amount; write IT-1=12.50.") from None
-    if len(found) > len(dict(found)):
-        raise ConfigurationError("--unit: name each unit once.")
+        if part is not None and not part.is_finite():
+            raise ConfigurationError(f"--unit {given}: the part of a unit is an amount above zero.")
+        found.append({"unit": unit, "amount": part})
     return found
+
+
+# ---------------------------------------------------------------- the list of decisions
+
+
+def show_decisions(*, only_waiting: bool, limit: int, as_json: bool) -> None:
+    """The newest decisions with what came of them; or those that wait, in order."""
+    store = DecisionStore(Settings.from_environment())
+    try:
+        found = store.waiting() if only_waiting else store.recent(limit)
+    finally:
+        store.close()
+    if as_json:
+        echo(simplejson.dumps([_as_json(one) for one in found], indent=2, ensure_ascii=False))
+        return
+    if not found:
+        echo("No decision waits." if only_waiting else "Nobody has decided anything yet.")
+        return
+    table = DataTable(
+        "number", "decided", "who", "what", "state", "what came of it", box=box.SIMPLE_HEAD, pad_edge=False
+    )
+    for one in found:
+        table.add_row(
+            str(one.number), f"{one.at:%Y-%m-%d %H:%M}", f"{one.who.name} ({one.who.user_id}, {one.who.login})",
+            " ".join([one.kind, *one.arguments.about()]), one.state, one.outcome.words if one.outcome else "",
+        )  # fmt: skip
+    DataConsole(width=width()).print(table)
+
+
+def _as_json(one: Kept) -> dict[str, Any]:
+    return {
+        "number": one.number, "decision_id": one.decision_id, "kind": one.kind, "at": one.at.isoformat(),
+        "user_id": one.who.user_id, "name": one.who.name, "login": one.who.login, "state": one.state,
+        "code": one.outcome.code if one.outcome else None, "words": one.outcome.words if one.outcome else None,
+        "arguments": one.arguments.model_dump(mode="json", exclude={"kind"}, exclude_none=True),
+    }  # fmt: skip
+
+
+def carry_out_now() -> None:
+    """Carry out what waits, behind the run lock, without a sync.
+
+    Raises:
+        RunFailed: a sync is under way and did not end within 30 seconds.
+    """
+    settings = Settings.from_environment()
+    with lock.held(settings.lock_path, "hr-centra decisions carry-out", wait_seconds=30):
+        report = carry_out.now(settings)
+    for line in report.lines:
+        echo(line)
+    left = f" {report.left} wait. {report.why_left}".rstrip() if report.left else ""
+    echo(f"{report.done} done, {report.refused} refused, {report.failed} failed.{left}")

@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from hr_centra_pipeline.cli import demo_events, sandbox
-from hr_centra_pipeline.cli.policy_draft import example_policy
+from hr_centra_pipeline.cli.example_files import example
 from hr_centra_pipeline.cli.progress_bar import progress
 from hr_centra_pipeline.cli.screen import Left, left_to_send, sent_so_far, show_footer, show_result
 from hr_centra_pipeline.cli.sync import run_sync
@@ -92,7 +92,7 @@ def _from_here(path: Path) -> str:
 
 def _policy() -> str:
     """The example, except that a refund does not wait for Happy Returns' row of it: that comes hours after the webhook."""
-    text = example_policy()
+    text = example("data/policy.example.toml").read_text(encoding="utf-8")
     for pattern, setting in ((r"(?m)^# \[components\]$", "[components]"), (_WAIT, "amount_wait_hours = 0 ")):
         text, _ = re.subn(pattern, setting, text)
     return text
@@ -156,6 +156,7 @@ def run_demo() -> None:
     footer = "" if news else "Nothing was due, and nothing was sent.\n"
     footer += _told(left)
     footer += "The Dagster UI on this shop: make dev, then http://127.0.0.1:3000\n"
+    footer += "The pages for the teams on this shop: hr-centra pages --demo\n"
     footer += f"Commands on this shop: hr-centra exceptions --demo, explain RETURN --demo, plan --demo; or . {_from_here(env)}\n"
     footer += f"The problems in this shop are planted; they are listed in {home / 'sandbox' / 'truth.jsonl'}\n"
     footer += f"What was refused and why: {home / 'demo.log'}"

@@ -31,7 +31,7 @@ def run_dev(port: int) -> None:
             ) from None
     # Imported here: Dagster takes seconds.
     from hr_centra_pipeline import definitions  # noqa: F401 - a wrong setting is reported before anything is started
-    from hr_centra_pipeline.orchestration.instance import prepare_dagster_home
+    from hr_centra_pipeline.orchestration.instance import WORKSPACE, prepare_dagster_home
 
     home = opened_home()
     with ended_by_signals(), sandbox.served(home / "sandbox") as note:
@@ -44,7 +44,7 @@ def run_dev(port: int) -> None:
         command = [
             # `dg dev`, which it recommends, wants a project's folder: an installed package has none.
             sys.executable, "-W", "ignore:Function `dev_command` is superseded", "-m", "dagster", "dev",
-            "-m", "hr_centra_pipeline.definitions", "--host", "127.0.0.1", "--port", str(port),
+            "-w", str(WORKSPACE), "--host", "127.0.0.1", "--port", str(port),
         ]  # fmt: skip
         with running(pages), running(command) as dagster:
             dagster.wait()

@@ -70,12 +70,14 @@ def _print(console: Console, story: Story) -> None:
             f"{'' if same_day else day:10} {line.at:%H:%M}", _WHO.get(line.who, line.who), line.unit or "", line.what
         )
     console.print(timeline)
-    if story.exceptions:
-        console.print(Text("Open exceptions", "bold"))
-        for one in story.exceptions:
-            console.print(Text.assemble("  ", (one.kind, "yellow"), f": {one.detail}\n    → {one.next_step}"))
-    else:
-        console.print("No open exception.")
+    found = [one for one in story.exceptions if one.state == "open"]
+    console.print(Text("Open exceptions", "bold") if found else "No open exception.")
+    for one in found:
+        console.print(Text.assemble("  ", (one.kind, "yellow"), f": {one.detail}\n    → {one.next_step}"))
+    if waiting := [one for one in story.exceptions if one.state == "dry_run"]:
+        console.print(Text("Open only because nothing is sent (dry run)", "bold"))
+        for one in waiting:
+            console.print(Text.assemble("  ", (one.kind, "dim"), f": {one.detail}"))
     console.print()
 
 

@@ -11,7 +11,7 @@ from hr_centra_pipeline.cli.table import echo
 from hr_centra_pipeline.core import clock
 from hr_centra_pipeline.core.errors import ConfigurationError
 from hr_centra_pipeline.core.settings import Settings
-from hr_centra_pipeline.oversight import forget, inbox_privacy, person_files, published
+from hr_centra_pipeline.oversight import decision_privacy, forget, inbox_privacy, person_files, published
 from hr_centra_pipeline.publishing.publish import publish
 from hr_centra_pipeline.warehouse import lock
 from hr_centra_pipeline.warehouse.database import Warehouse
@@ -34,23 +34,29 @@ def forget_person(who: str, *, by: str, is_sure: bool) -> None:
         with progress("Searching the delivered files …"):
             places = ((settings.exports, "HAPPY_RETURNS_EXPORTS"), (settings.payouts, "HR_CENTRA_PAYOUTS"))
             holding, problems = person_files.everywhere(
-                emails, places, settings.home, without=[settings.database, *_inboxes(settings)]
+                emails,
+                places,
+                settings.home,
+                without=[settings.database, *_inboxes(settings), *decision_privacy.stores(settings)],
             )
             deliveries = inbox_privacy.holding(settings, emails)
+            decided = decision_privacy.holding(settings, emails)
         with warehouse.transaction() as connection:
-            person = forget.find(connection, who, holding, deliveries)
+            person = forget.find(connection, who, holding, deliveries + decided)
         addresses, files = len(person.emails), len(person.named)
         what = f"{addresses} e-mail address{'' if addresses == 1 else 'es'}, " + (
             "1 file that holds this person" if files == 1 else f"{files} files that hold this person"
         )
         if deliveries:
             what += f", {deliveries} {'delivery' if deliveries == 1 else 'deliveries'} of the inbox"
+        if decided:
+            what += f", {decided} decision{'' if decided == 1 else 's'}"
         if not is_sure and not typer.confirm(f"{what}. Erase for good?"):
             echo("Nothing was erased.")
             return
         with progress("Erasing, and rewriting the database …"):
             erased = forget.forget(
-                warehouse, who, by, clock.now(), holding=holding, deliveries=deliveries, settings=settings
+                warehouse, who, by, clock.now(), holding=holding, deliveries=deliveries + decided, settings=settings
             )
             as_of = published.as_of(settings)
             if as_of is not None:

@@ -7,6 +7,7 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,7 +16,7 @@ import typer
 from rich import box
 
 from hr_centra_pipeline.cli.command_groups import examples
-from hr_centra_pipeline.cli.table import DataConsole, DataTable, echo
+from hr_centra_pipeline.cli.table import DataConsole, DataTable, echo, echo_json
 from hr_centra_pipeline.core import addresses
 from hr_centra_pipeline.core.errors import ConfigurationError
 
@@ -86,6 +87,7 @@ def list_(
     from_: _From = None,
     to: _To = None,
     most: Annotated[int, typer.Option(help="At most so many, the newest first.", min=1)] = 50,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
 ) -> None:
     """Deliveries, the newest first."""
     if state is not None and state not in _STATES:
@@ -93,6 +95,9 @@ def list_(
     since, until = _period(from_, to)
     inbox = _opened()
     found = inbox.deliveries(vendor=_checked(vendor), state=state, since=since, until=until, most=most + 1)
+    if as_json:
+        echo_json([asdict(one) for one in found[:most]])
+        return
     if not found:
         echo(_none(inbox))
     else:
@@ -190,12 +195,16 @@ def replay(
 @app.command(epilog=examples("hr-centra inbox counts --days 30"))
 def counts(
     days: Annotated[int, typer.Option(help="So many of the last days.", min=1)] = 14,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
 ) -> None:
     """How many deliveries each vendor sent on each day, how many did not verify and why, and what was refused by a bound."""
     from hr_centra_pipeline.core import clock
 
     inbox = _opened()
     found = inbox.counts(since=(clock.now() - timedelta(days=days - 1)).date())
+    if as_json:
+        echo_json([asdict(one) for one in found])
+        return
     if not found:
         echo(_none(inbox))
         return

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import typer
 
+from hr_centra_pipeline.cli.example_files import example
 from hr_centra_pipeline.cli.policy_draft import QUESTIONS, draft, problem
 from hr_centra_pipeline.cli.table import echo
 from hr_centra_pipeline.core import addresses, file_permissions
@@ -63,6 +64,11 @@ def init(home: Path, *, answers_file: Path | None, given: Sequence[str], asks: b
     policy, environment = home / "policy.toml", home / ENVIRONMENT_FILE
     is_new = _write(policy, draft(answers), "what this shop has decided")
     _write(environment, environment_file(values), "addresses and secrets, mode 0600")
+    _write(
+        home / "people.example.toml",
+        example("data/people.example.toml").read_text("utf-8"),
+        "who may do what on the pages",
+    )
     open_questions = [one for one in QUESTIONS if one.name not in answers] if is_new else []
     if open_questions:
         echo(f"\n{len(open_questions)} questions are open in {policy}; search it for TO ANSWER:")

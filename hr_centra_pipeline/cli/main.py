@@ -86,11 +86,12 @@ def sync(
     events: Annotated[
         bool, typer.Option("--events", help="Only take the deliveries that wait, pull what they name, plan and send.")
     ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="What came of it, as `status --json` shows it.")] = False,
 ) -> None:
     """The hourly job once: read, plan, send (in live mode), reconcile, publish."""
     from hr_centra_pipeline.cli.sync import sync_once
 
-    sync_once(events=events)
+    sync_once(events=events, as_json=as_json)
 
 
 @_command(RUN, "hr-centra backfill --from 2026-01-01 --to 2026-03-31")
@@ -98,19 +99,20 @@ def backfill(
     from_: Annotated[str, typer.Option("--from", help="First day, like 2026-01-01 (UTC).")],
     to: Annotated[str, typer.Option("--to", help="Last day, like 2026-03-31 (UTC).")],
     again: Annotated[bool, typer.Option("--again", help="Read days again that an earlier backfill has read.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
 ) -> None:
     """Read past days from both sides and plan; sends nothing. Resumes where it was stopped; the hourly sync can run in between."""
     from hr_centra_pipeline.cli.backfill_command import run_backfill
 
-    run_backfill(from_, to, again=again)
+    run_backfill(from_, to, again=again, as_json=as_json)
 
 
 @_command(RUN, "hr-centra compare")
-def compare() -> None:
+def compare(as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False) -> None:
     """Compare all of Centra's history with what was read: what was edited, deleted or missed without a trace."""
     from hr_centra_pipeline.cli.compare_command import compare_now
 
-    compare_now()
+    compare_now(as_json=as_json)
 
 
 @_command(RUN, "hr-centra pages --port 3080")
@@ -128,17 +130,37 @@ def pages(
 # ---------------------------------------------------------------- Look
 
 
-@_command(LOOK, "hr-centra exceptions", "hr-centra exceptions --team finance --json")
+@_command(LOOK, "hr-centra status", "hr-centra status --demo", "hr-centra status --json")
+def status(as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False) -> None:
+    """How it goes, on one screen: last sync, modes, what waits, exceptions by team, health, months, the next step.
+
+    Exit code 0: the last sync succeeded; 1: it failed, or nothing was synced yet.
+    """
+    from hr_centra_pipeline.cli.status_command import show_status
+
+    raise typer.Exit(show_status(as_json=as_json))
+
+
+@_command(
+    LOOK,
+    "hr-centra exceptions",
+    "hr-centra exceptions --team finance --limit 10",
+    "hr-centra exceptions --kind stalled_return --json",
+)
 def exceptions(
     team: Annotated[
         str | None, typer.Option(help="Only those of one team: finance, warehouse, customer_service or data.")
+    ] = None,
+    kind: Annotated[str | None, typer.Option(help="Only those of one kind, like refund_mismatch_fee.")] = None,
+    limit: Annotated[
+        int | None, typer.Option(help="List so many, the most urgent first; the totals are of all.", min=1)
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="With details and next steps, as JSON.")] = False,
 ) -> None:
     """Open exceptions as of the last sync, most urgent first, with the names that `explain` takes."""
     from hr_centra_pipeline.cli.exceptions import show_exceptions
 
-    show_exceptions(team, as_json=as_json)
+    show_exceptions(team, kind=kind, limit=limit, as_json=as_json)
 
 
 @_command(LOOK, "hr-centra explain RT-000145", "hr-centra explain HR1A2B3C --json")
@@ -169,11 +191,12 @@ def plan(
 def shadow(
     since: Annotated[str | None, typer.Option("--from", help="First UTC day, like 2026-09-01.")] = None,
     until: Annotated[str | None, typer.Option("--to", help="The UTC day after the last.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
 ) -> None:
     """What hr-centra would have done compared with what people did in Centra, and whether that is enough to go live."""
     from hr_centra_pipeline.cli.shadow_command import show_shadow
 
-    show_shadow(since, until)
+    show_shadow(since, until, as_json=as_json)
 
 
 @_command(LOOK, "hr-centra lineage effects.pending_credit_notes")
@@ -281,8 +304,9 @@ def tie(
 ) -> None:
     """Record which units a refund, a Return or a replacement order made by hand was for, or which line a unit belongs to."""
     from hr_centra_pipeline.cli import decisions
+    from hr_centra_pipeline.decisions.decision_kinds import TieForm
 
-    flags: dict[decisions.TieKind, bool] = {
+    flags: dict[TieForm, bool] = {
         "order": order, "return": a_return, "line": line, "release": release, "money": money,
     }  # fmt: skip
     chosen = [kind for kind, is_given in flags.items() if is_given]
@@ -438,6 +462,16 @@ def doctor(
     raise typer.Exit(code)
 
 
+@_command(SET_UP, "hr-centra examples", "hr-centra examples --to /etc/hr-centra/examples", name="examples")
+def list_examples(
+    to: Annotated[Path | None, typer.Option(help="Copy them into this folder.", metavar="FOLDER")] = None,
+) -> None:
+    """List or copy the example policy and people, profiles, unit files, proxy configurations and manuals."""
+    from hr_centra_pipeline.cli.example_files import show_examples
+
+    show_examples(to)
+
+
 @_command(SET_UP, 'hr-centra rebind --by anna --why "new address of the same Centra"')
 def rebind(
     retailer: Annotated[
@@ -479,11 +513,11 @@ def restore(
 
 
 @_command(SAFE, "hr-centra rebuild-ledger", name="rebuild-ledger")
-def rebuild_ledger() -> None:
+def rebuild_ledger(as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False) -> None:
     """After the database was lost: read both sides again and take over what Centra shows as done. Sends nothing."""
     from hr_centra_pipeline.cli.rebuild_ledger import rebuild
 
-    rebuild()
+    rebuild(as_json=as_json)
 
 
 @_command(SAFE, "hr-centra forget anna@example.com --by bo")
@@ -523,13 +557,34 @@ def _sandbox() -> typer.Typer:
     return sandbox_app
 
 
+def _people() -> typer.Typer:
+    from hr_centra_pipeline.cli.people_commands import app as people
+
+    return people
+
+
 def _inbox() -> typer.Typer:
     from hr_centra_pipeline.cli.inbox_commands import app as inbox_app
 
     return inbox_app
 
 
+def _decisions() -> typer.Typer:
+    from hr_centra_pipeline.cli.decision_commands import app as decisions_app
+
+    return decisions_app
+
+
+def _train() -> typer.Typer:
+    from hr_centra_pipeline.cli.train import app as train_app
+
+    return train_app
+
+
+app.add_typer(_decisions(), name="decisions", rich_help_panel=DECIDE)
 app.add_typer(_inbox(), name="inbox", rich_help_panel=RUN)
+app.add_typer(_train(), name="train", rich_help_panel=LEARN)
+app.add_typer(_people(), name="people", rich_help_panel=SET_UP)
 app.add_typer(_sandbox(), name="sandbox", rich_help_panel=LEARN)
 
 

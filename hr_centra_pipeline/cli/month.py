@@ -4,46 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from hr_centra_pipeline.cli.table import echo
 from hr_centra_pipeline.core import clock, months
-from hr_centra_pipeline.core.errors import ConfigurationError
+from hr_centra_pipeline.core.errors import ConfigurationError, RunFailed
 from hr_centra_pipeline.core.policy import load_policy
 from hr_centra_pipeline.core.settings import Settings
-from hr_centra_pipeline.month_end import close as closing
-from hr_centra_pipeline.month_end import cost_intake, due
-from hr_centra_pipeline.month_end.close import Role
-from hr_centra_pipeline.month_end.compute import compute
-from hr_centra_pipeline.publishing.pack import Pack, export_month
+from hr_centra_pipeline.decisions import carry_out
+from hr_centra_pipeline.decisions.carry_out import Carrier, write_pack
+from hr_centra_pipeline.decisions.decision_kinds import Role, parsed
+from hr_centra_pipeline.decisions.decision_store import DecisionStore
+from hr_centra_pipeline.month_end import due
+from hr_centra_pipeline.publishing.pack import Pack
 from hr_centra_pipeline.warehouse import lock, migrate
 from hr_centra_pipeline.warehouse.database import Warehouse
 from hr_centra_pipeline.warehouse.policy_tables import write_policy
 
 
-@dataclass(frozen=True)
-class _Books:
-    """The database, held against every sync, with the policy that its tables were made with."""
-
-    settings: Settings
-    warehouse: Warehouse
-    policy_sha256: str
-    now: datetime
-
-    def export(self, month: str, as_of: datetime | None = None) -> Pack:
-        pack = export_month(self.warehouse, self.settings, month, self.now, self.policy_sha256, as_of=as_of)
-        if as_of is None:
-            with self.warehouse.transaction() as connection:
-                due.was_made(connection, month, self.now)
-        return pack
-
-
 @contextmanager
-def _books(purpose: str) -> Iterator[_Books]:
-    """Raises:
-    ConfigurationError: there is no database yet, or the policy has a mistake.
-    RunFailed: a sync is under way and did not end within 30 seconds, or one has to run first.
+def _books(purpose: str) -> Iterator[Carrier]:
+    """The database, held against every sync, with the policy that its tables were made with.
+
+    Raises:
+        ConfigurationError: there is no database yet, or the policy has a mistake.
+        RunFailed: a sync is under way and did not end within 30 seconds, or one has to run first.
     """
     settings = Settings.from_environment()
     if not settings.database.exists():
@@ -55,7 +40,7 @@ def _books(purpose: str) -> Iterator[_Books]:
         with warehouse.transaction() as connection:
             due.require_synced(connection, loaded.sha256)
             write_policy(connection, loaded.policy, settings.mode)
-        yield _Books(settings, warehouse, loaded.sha256, clock.now())
+        yield Carrier(DecisionStore(settings), warehouse, settings, loaded.sha256, clock.now())
 
 
 def run_export(month: str, as_of: str | None) -> None:
@@ -70,7 +55,7 @@ def run_export(month: str, as_of: str | None) -> None:
     if until is not None and until.date() > (now := clock.now()).date():
         raise ConfigurationError(f"--as-of {as_of}: that day is in the future; today is {now:%Y-%m-%d} (UTC).")
     with _books(f"hr-centra export --month {month}") as books:
-        _show(books.export(month, until))
+        _show(write_pack(books, month, until))
 
 
 def run_close(month: str, by: str, accept: str | None) -> None:
@@ -79,15 +64,8 @@ def run_close(month: str, by: str, accept: str | None) -> None:
     Raises:
         RunFailed: it is not over, out of order, or not clean and no reason to close it anyway is recorded.
     """
-    months.checked(month)
-    with _books(f"hr-centra close --month {month}") as books:
-        with books.warehouse.transaction() as connection:
-            closing.close(
-                connection, month, books.now, by=by, policy_sha256=books.policy_sha256, accept=accept,
-                cost_file=books.settings.home / cost_intake.NAME,
-            )  # fmt: skip
-        pack = books.export(month)
-    echo(f"{month} is closed by {by}. Next: hr-centra sign --month {month} --as preparer --by NAME")
+    words, pack = _decided(f"hr-centra close --month {month}", "close", month, by, accept=accept or "")
+    echo(f"{words} Next: hr-centra sign --month {month} --as preparer --by NAME")
     _show(pack)
 
 
@@ -97,12 +75,10 @@ def run_reopen(month: str, by: str, why: str) -> None:
     Raises:
         RunFailed: it is not the last closed month, or nobody says who and why.
     """
-    months.checked(month)
-    with _books(f"hr-centra close --month {month} --reopen") as books:
-        with books.warehouse.transaction() as connection:
-            closing.reopen(connection, month, books.now, by=by, why=why)
-        pack = books.export(month)
-    echo(f"{month} is open again; its signatures are void.")
+    if not why.strip():
+        raise RunFailed("--why is empty: give a value; it is recorded.")
+    words, pack = _decided(f"hr-centra close --month {month} --reopen", "reopen", month, by, why=why)
+    echo(words)
     _show(pack)
 
 
@@ -112,14 +88,20 @@ def run_sign(month: str, role: Role, by: str, comment: str | None) -> None:
     Raises:
         RunFailed: it is not closed, it is no longer certified, or the reviewer is the preparer.
     """
-    months.checked(month)
-    with _books(f"hr-centra sign --month {month}") as books:
-        with books.warehouse.transaction() as connection:
-            compute(connection, month, books.now, policy_sha256=books.policy_sha256)
-            closing.sign(connection, month, books.now, role=role, by=by, comment=comment)
-        pack = books.export(month)
-    echo(f"{by} has signed {month} as {role}.")
+    words, pack = _decided(f"hr-centra sign --month {month}", "sign", month, by, role=role, comment=comment or "")
+    echo(words)
     _show(pack)
+
+
+def _decided(purpose: str, kind: str, month: str, by: str, **more: str) -> tuple[str, Pack]:
+    """Record a decision about a month, carry it out, and write the month's pack."""
+    months.checked(month)
+    if not by.strip():
+        raise RunFailed("--by is empty: give a value; it is recorded.")
+    arguments = parsed(kind, {"month": month, **more})
+    with _books(purpose) as books:
+        words = carry_out.on_the_command_line(books.settings, by, arguments, lambda _, kept: books.once(kept))
+        return words, write_pack(books, month)
 
 
 def _end_of(day: str) -> datetime:
@@ -140,7 +122,8 @@ def _show(pack: Pack) -> None:
         ", ".join(f"{count} {status.replace('_', ' ')}" for status, count in pack.report.statuses.items())
         or "no refunds"
     )
-    echo(f"{pack.report.month}: {told}; {pack.report.open_items} open items; standing: {pack.standing}")
+    dry_run = f", {pack.report.dry_run_items} open only because nothing was sent" if pack.report.dry_run_items else ""
+    echo(f"{pack.report.month}: {told}; {pack.report.open_items} open items{dry_run}; standing: {pack.standing}")
     for text in pack.report.breaks:
         echo(f"The roll-forward does not tie: {text}", err=True)
     echo(f"{len(pack.files)} files in {pack.folder}: {pack.files[0].name}, {pack.files[1].name}, CSV and Parquet")

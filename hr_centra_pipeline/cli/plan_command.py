@@ -23,6 +23,7 @@ from hr_centra_pipeline.core.words import effect_text
 from hr_centra_pipeline.push.preview import PlannedPacket, Preview, preview
 from hr_centra_pipeline.warehouse import derived
 from hr_centra_pipeline.warehouse.database import Connection, Warehouse
+from hr_centra_pipeline.warehouse.policy_tables import is_written
 
 _SHOWN = 25
 
@@ -54,6 +55,8 @@ def show_plan(*, every: bool = False, as_json: bool = False) -> None:
     if not settings.database.exists():
         raise ConfigurationError(f"{settings.database}: there is no database yet; run `hr-centra sync` first.")
     with Warehouse(settings.database).transaction() as connection:
+        if not is_written(connection):
+            raise ConfigurationError(f"{settings.database}: no sync has run on it yet; run `hr-centra sync` first.")
         found = preview(connection, policy, clock.now())
         standing = _standing(connection, settings, loaded.sha256)
     if as_json:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
-import hr_centra_pipeline
+from hr_centra_pipeline.cli.example_files import example
 from hr_centra_pipeline.core.errors import ConfigurationError
 from hr_centra_pipeline.core.kinds import EFFECT_TYPE_OF
 from hr_centra_pipeline.core.setting_files import parsed_toml, quoted, to_answer
@@ -31,16 +30,9 @@ class Question:
     written: Callable[[str], str]
 
 
-def example_policy() -> str:
-    """The example with every setting explained, of the wheel or of the repository."""
-    package = Path(hr_centra_pipeline.__file__).parent
-    found = (place / "data" / "policy.example.toml" for place in (package, package.parent))
-    return next(path for path in found if path.is_file()).read_text(encoding="utf-8")
-
-
 def draft(answers: Mapping[str, str]) -> str:
     """The example with the answers in their places, and a ``# TO ANSWER`` line for each question without one."""
-    head, _, rest = example_policy().partition("\n")
+    head, _, rest = example("data/policy.example.toml").read_text(encoding="utf-8").partition("\n")
     if not head.startswith("# The policy"):
         raise AssertionError("the example begins with another line than before")
     text = f"{_HEAD}\n{rest}"

@@ -8,7 +8,7 @@ from rich import box
 
 from hr_centra_pipeline.cli.progress_bar import progress
 from hr_centra_pipeline.cli.sync import run_sync
-from hr_centra_pipeline.cli.table import DataConsole, DataTable, echo
+from hr_centra_pipeline.cli.table import DataConsole, DataTable, echo, echo_json
 from hr_centra_pipeline.core.settings import Settings
 from hr_centra_pipeline.core.words import effect_text
 from hr_centra_pipeline.warehouse.database import Warehouse
@@ -19,7 +19,7 @@ _COUNT = """
 """
 
 
-def rebuild() -> None:
+def rebuild(*, as_json: bool = False) -> None:
     """Read both sides in dry run, whatever ``HR_CENTRA_MODE`` says, and show what the ledger knows afterwards.
 
     The keys are in Centra's texts; a ledger that is there already only gains what it does not know.
@@ -32,6 +32,13 @@ def rebuild() -> None:
     with progress("Reading both sides; nothing is sent …"):
         run_sync()
     after = _known(Settings.from_environment())
+    if as_json:
+        known = [
+            {"effect": kind, "known_before": before.get(kind, (0, 0))[0], "confirmed": confirmed, "half_done": doubtful}
+            for kind, (confirmed, doubtful) in sorted(after.items())
+        ]
+        echo_json(known)
+        return
     table = DataTable("effect", box=box.SIMPLE_HEAD, pad_edge=False)
     for name in ("known before", "confirmed now", "half done: the next live sync finishes"):
         table.add_column(name, justify="right")

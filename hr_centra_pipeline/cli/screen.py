@@ -19,6 +19,7 @@ from hr_centra_pipeline.core.money import shown
 from hr_centra_pipeline.core.settings import Settings
 from hr_centra_pipeline.push.guards import is_stopped
 from hr_centra_pipeline.push.packets import planned_effects
+from hr_centra_pipeline.warehouse import watermarks
 from hr_centra_pipeline.warehouse.database import Connection, Warehouse
 
 _VENDORS = {"centra": "Centra", "happy_returns": "Happy Returns"}
@@ -199,8 +200,11 @@ def _exceptions(connection: Connection) -> DataTable:
         from reconciliation.exceptions group by kind, currency order by kind, currency nulls last
         """
     ).fetchall()
+    # A sync by events, a backfill or a compare reconcile nothing: the list is that of the last sync that did.
+    reconciled = watermarks.find(connection, watermarks.RECONCILIATION)
+    as_of = f" as of {reconciled.updated_at:%Y-%m-%d %H:%M} UTC" if reconciled else ""
     table = DataTable(
-        title=f"Open exceptions: {sum(row[3] for row in rows)}", title_justify="left", title_style="bold",
+        title=f"Open exceptions{as_of}: {sum(row[3] for row in rows)}", title_justify="left", title_style="bold",
         box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False,
     )  # fmt: skip
     table.add_column("kind", no_wrap=True)
@@ -217,10 +221,14 @@ def _exceptions(connection: Connection) -> DataTable:
             line[3].append(shown(amount, currency))
     for kind, (owner, count, overdue, money) in kinds.items():
         table.add_row(kind, owner, str(count), Text(str(overdue), "red" if overdue else "dim"), "  ".join(money))
-    if kinds:
-        table.caption, table.caption_justify = "One by one, with their returns and units: hr-centra exceptions", "left"
-    else:
+    caption = ["One by one, with their returns and units: hr-centra exceptions"] if kinds else []
+    if dry_run := _number(connection, "select count(*) from reconciliation.dry_run_items"):
+        caption.append(f"Not among them: {dry_run:,} open only because nothing is sent (dry run)")
+    if reconciled is None:
+        table.title = "Open exceptions: nothing was reconciled yet; `hr-centra sync` does it"
+    elif not kinds:
         table.add_row("none", "", "", "", "")
+    table.caption, table.caption_justify = "\n".join(caption) or None, "left"
     return table
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from rich import box
 from rich.text import Text
 
-from hr_centra_pipeline.cli.table import DataConsole, DataTable
+from hr_centra_pipeline.cli.table import DataConsole, DataTable, echo_json
 from hr_centra_pipeline.core import clock
 from hr_centra_pipeline.core.errors import ConfigurationError
 from hr_centra_pipeline.core.kinds import CALLED
@@ -28,7 +29,7 @@ _EFFECTS = ("credit_note", "inventory_adjustment", "exchange_order")  # status n
 _LISTED = 15
 
 
-def show_shadow(since: str | None, until: str | None) -> None:
+def show_shadow(since: str | None, until: str | None, *, as_json: bool = False) -> None:
     """Print the report of a period (UTC days, the last not included; default: what the policy asks for, twice).
 
     Raises:
@@ -50,6 +51,11 @@ def show_shadow(since: str | None, until: str | None) -> None:
         write_policy(connection, policy, settings.mode)
         found = report(connection, begin, end)
         worst = _worst(connection, found)
+    if as_json:
+        names = ("what", "outcome", "sided_with", "detail")
+        differences = [dict(zip(names, one, strict=True)) for one in worst]
+        echo_json({**asdict(found), "is_ready": found.is_ready, "differences": differences})
+        return
     _print(found, worst)
 
 

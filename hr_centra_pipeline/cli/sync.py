@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from hr_centra_pipeline.cli.progress_bar import progress
 from hr_centra_pipeline.cli.screen import show_footer, show_result
+from hr_centra_pipeline.cli.status_command import collected
+from hr_centra_pipeline.cli.table import echo_json
 from hr_centra_pipeline.core import clock
 from hr_centra_pipeline.core.policy import load_policy
 from hr_centra_pipeline.core.settings import Settings
 
 
-def sync_once(*, events: bool = False) -> None:
+def sync_once(*, events: bool = False, as_json: bool = False) -> None:
     """Run the job and say what came of it."""
     with progress("Sync …"):
         run_sync(events=events)
     settings = Settings.from_environment()
+    if as_json:
+        echo_json(collected(settings))
+        return
     show_result(settings)
     show_footer(settings)
 

@@ -26,6 +26,18 @@ def echo(text: str, *, err: bool = False) -> None:
     typer.echo(plain(text), err=err)
 
 
+def echo_json(found: Any) -> None:
+    """Print plain values as JSON: amounts are exact, and times are ISO 8601."""
+    # Imported here: only who asks for JSON waits for it.
+    import simplejson
+
+    echo(simplejson.dumps(found, indent=2, use_decimal=True, default=_as_text))
+
+
+def _as_text(value: Any) -> str:
+    return str(value.isoformat()) if hasattr(value, "isoformat") else str(value)
+
+
 class DataConsole(Console):
     """Rich's console without markup: square brackets are brackets. Style is given by ``Text``."""
 

@@ -46,7 +46,7 @@ Subject = Literal[
     "source",
 ]  # fmt: skip
 Severity = Literal["warning", "error"]
-"""``error`` at once, or a ``warning`` until it is overdue. What only waits (class ``timing``, or the dry run) is ``info``."""
+"""``error`` at once, or a ``warning`` until it is overdue. What only waits (``timing``, the dry run) is ``info``."""
 Stage = Literal["goods", "grade"]
 Question = Literal["goods_or_money"]
 Outranked = Literal["told"]

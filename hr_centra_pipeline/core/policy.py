@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Collection
-from datetime import date, timedelta
+from datetime import UTC, date, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -437,6 +437,12 @@ class Retention(_Section):
     runs_days: Days = 180
 
 
+class Backfill(_Section):
+    """The first day that a backfill may read and that the UI offers. Left out: as far back as the first pull goes."""
+
+    first_day: Annotated[date, Field(strict=False)] | None = None
+
+
 class Policy(_Section):
     """The whole policy file."""
 
@@ -466,6 +472,7 @@ class Policy(_Section):
     partner_api: PartnerApi = PartnerApi()
     coverage: Coverage = Coverage()
     events: Events = Events()
+    backfill: Backfill = Backfill()
     publishing: Publishing = Publishing()
     alerts: Alerts = Alerts()
     privacy: Privacy = Privacy()
@@ -483,6 +490,12 @@ class Policy(_Section):
             f"{ways}, and there is no [gift_card] template: Centra does not document what a gift card needs, so none can be "
             "issued. Those units wait for a person. Set the template (docs/rules.md explains it), or pay another way.",
         )
+
+    @property
+    def first_day(self) -> date:
+        """``[backfill] first_day``; else the first of the month that the first pull of Centra's history reaches back to."""
+        usual = (self.cutover.astimezone(UTC) - timedelta(days=self.centra.history_days)).date().replace(day=1)
+        return self.backfill.first_day or usual
 
     def exception_rule(self, kind: str) -> ExceptionRule:
         """Owner and window of a kind: the policy's, else the usual ones."""

@@ -25,6 +25,7 @@ from hr_centra_pipeline.core import clock, file_permissions
 from hr_centra_pipeline.core.errors import ConfigurationError, RunFailed
 from hr_centra_pipeline.core.settings import Settings
 from hr_centra_pipeline.core.version import code_version
+from hr_centra_pipeline.decisions.decision_kinds import Arguments, Login, parsed
 from hr_centra_pipeline.decisions.decision_tables import (
     CONTENTS,
     DECISIONS,
@@ -37,7 +38,6 @@ from hr_centra_pipeline.decisions.decision_tables import (
     VERSIONS,
     WAITING,
 )
-from hr_centra_pipeline.decisions.kinds import Arguments, Login, parsed
 from hr_centra_pipeline.inbox.inbox_engines import DeliveryIds, sqlite_engine
 
 FILE_NAME = "decisions.sqlite"
@@ -251,6 +251,18 @@ class DecisionStore:
 
     # ---------------------------------------------------------------- reading
 
+    def count_texts(self, says: Callable[[str], bool]) -> int:
+        """How many decisions have a text of which this is true.
+
+        Raises:
+            StoreFailed: the store cannot be read.
+        """
+        if not self.exists:
+            return 0
+        with self._reading() as connection:
+            texts = connection.execute(sa.select(CONTENTS.c.arguments)).scalars()
+            return sum(says(text) for text in texts)
+
     def waiting_count(self) -> int:
         """How many decisions wait; an empty or missing store costs next to nothing.
 
@@ -258,6 +270,17 @@ class DecisionStore:
             StoreFailed: the store cannot be read.
         """
         return self._scalar(sa.select(sa.func.count()).select_from(WAITING)) if self.exists else 0
+
+    def waiting_numbers(self) -> list[int]:
+        """The numbers of the decisions that wait, in order: read from an index that holds nothing else.
+
+        Raises:
+            StoreFailed: the store cannot be read.
+        """
+        if not self.exists:
+            return []
+        with self._reading() as connection:
+            return list(connection.execute(sa.select(WAITING.c.number).order_by(WAITING.c.number)).scalars())
 
     def waiting(self) -> list[Kept]:
         """Decisions without a final outcome, in the order in which they were kept.
@@ -307,6 +330,29 @@ class DecisionStore:
         with self._reading() as connection:
             return [_outcome(row) for row in connection.execute(query)]
 
+    def assigned(self) -> dict[str, str]:
+        """Who has which exception, by the last assignment of each that was not refused; a team as ``team:finance``.
+
+        Raises:
+            StoreFailed: the store cannot be read.
+        """
+        if not self.exists:
+            return {}
+        refused = sa.select(OUTCOMES.c.number).where(OUTCOMES.c.state == "refused")
+        query = (
+            sa.select(CONTENTS.c.arguments)
+            .join(DECISIONS, DECISIONS.c.number == CONTENTS.c.number)
+            .where(DECISIONS.c.kind == "assign", DECISIONS.c.number.not_in(refused))
+            .order_by(DECISIONS.c.number)
+        )
+        found: dict[str, str | None] = {}
+        with self._reading() as connection:
+            for text in connection.execute(query).scalars():
+                given = json.loads(text)
+                team = given.get("team")
+                found[given["exception_id"]] = f"team:{team}" if team else given.get("person")
+        return {exception_id: who for exception_id, who in found.items() if who}
+
     def refused_since(self, since: datetime) -> int:
         """How many decisions were refused after an instant.
 
@@ -315,6 +361,23 @@ class DecisionStore:
         """
         refused = (OUTCOMES.c.state == "refused") & (OUTCOMES.c.at > _text_of(since))
         return self._scalar(sa.select(sa.func.count()).where(refused)) if self.exists else 0
+
+    def done_ids(self) -> list[str]:
+        """The ids of all decisions that were carried out, in order.
+
+        Raises:
+            StoreFailed: the store cannot be read.
+        """
+        if not self.exists:
+            return []
+        query = (
+            sa.select(DECISIONS.c.decision_id)
+            .join(OUTCOMES, OUTCOMES.c.number == DECISIONS.c.number)
+            .where(OUTCOMES.c.state == "done")
+            .order_by(DECISIONS.c.number)
+        )
+        with self._reading() as connection:
+            return list(connection.execute(query).scalars())
 
     def hashes(self, decision_ids: Sequence[str]) -> dict[str, str]:
         """The hashes of those decisions that are kept here.
@@ -329,7 +392,7 @@ class DecisionStore:
             for start in range(0, len(decision_ids), 500):
                 some = decision_ids[start : start + 500]
                 query = sa.select(DECISIONS.c.decision_id, DECISIONS.c.sha256).where(DECISIONS.c.decision_id.in_(some))
-                found.update(connection.execute(query).tuples().all())
+                found.update((one, sha256) for one, sha256 in connection.execute(query))
         return found
 
     def verify_chain(self) -> Chain:
@@ -344,13 +407,10 @@ class DecisionStore:
             problems = [
                 problem for table in (DECISIONS, OUTCOMES, ERASURES) for problem in _broken_links(connection, table)
             ]
-            left = dict(
-                connection.execute(
-                    sa.select(ERASURES.c.number, ERASURES.c.content_sha256).order_by(ERASURES.c.erasure_number)
-                )
-                .tuples()
-                .all()
-            )
+            erasures = sa.select(ERASURES.c.number, ERASURES.c.content_sha256).order_by(ERASURES.c.erasure_number)
+            left: dict[int, str] = {}
+            for number, sha256 in connection.execute(erasures):
+                left[number] = sha256
             contents = sa.select(
                 DECISIONS.c.number, DECISIONS.c.content_sha256, CONTENTS.c.salt, CONTENTS.c.arguments
             ).outerjoin(CONTENTS, CONTENTS.c.number == DECISIONS.c.number)

@@ -15,13 +15,15 @@ open_sums as (
     from (
         select
             exception_id, any_value(kind) as kind, arg_max(event, place) filter (where event <> 'noted') as last_event,
-            arg_max(struct_pack(owner_team := owner_team, currency := currency, amount := amount), place)
+            arg_max(
+                struct_pack(owner_team := owner_team, currency := currency, amount := amount, is_dry_run := is_dry_run), place
+            )
             filter (where event in ('opened', 'reopened', 'changed', 'assigned')) as told
         from known_events
         where posted_month <= (select month from report_period)
         group by exception_id
     )
-    where last_event <> 'closed'
+    where last_event <> 'closed' and not told.is_dry_run
     group by all
 )
 

@@ -29,6 +29,30 @@ class Signature:
     by: str
     at: datetime
     comment: str | None
+    user_id: str | None = None
+    """Who was logged in; ``None``: it was typed on the command line."""
+    recorded_by: str | None = None
+
+    @property
+    def signer(self) -> str:
+        """The name, and how it is known."""
+        return shown_name(self.by, self.user_id, self.recorded_by)
+
+
+@dataclass(frozen=True)
+class Recorder:
+    """How it is known who closes or signs: the user that was logged in, and who recorded it; every name of that person."""
+
+    user_id: str | None
+    recorded_by: str
+    identities: frozenset[str] = frozenset()
+
+
+def shown_name(by: str, user_id: str | None, recorded_by: str | None) -> str:
+    """``Anna Berg (anna@shop.example)``, or ``Anna Berg, typed by shell user deploy``."""
+    if user_id:
+        return f"{by} ({user_id})"
+    return f"{by}, typed by shell user {recorded_by}" if recorded_by else by
 
 
 @dataclass(frozen=True)
@@ -50,6 +74,7 @@ class Certificate:
     standing: Standing
     closed_at: datetime | None = None
     closed_by: str | None = None
+    """The name, and how it is known."""
     accepted: str | None = None
     content_sha256: str | None = None
     sources_sha256: str | None = None
@@ -67,6 +92,7 @@ def close(
     policy_sha256: str,
     accept: str | None = None,
     cost_file: Path | None = None,
+    recorder: Recorder | None = None,
 ) -> MonthReport:
     """Freeze the month with a hash of its content and of its sources; it covers every earlier month, too.
 
@@ -77,30 +103,44 @@ def close(
     """
     name = _said("--by", by)
     if now < months.end(month):
-        raise RunFailed(f"{month} is not over: it can be closed from {months.end(month):%Y-%m-%d} 00:00 UTC on.")
+        raise RunFailed(
+            f"{month} is not over: it can be closed from {months.end(month):%Y-%m-%d} 00:00 UTC on.",
+            code="month_not_over",
+        )
     last = _last_closed(connection)
     if last is not None and month <= last:
-        raise RunFailed(f"{month} is closed already. To change it: hr-centra close --month {last} --reopen --why …")
+        raise RunFailed(
+            f"{month} is closed already. To change it: hr-centra close --month {last} --reopen --why …",
+            code="closed_already",
+        )
     if last is not None and month != months.following(last):
-        raise RunFailed(f"{last} is the last closed month: close {months.following(last)} first.")
+        raise RunFailed(f"{last} is the last closed month: close {months.following(last)} first.", code="out_of_order")
     report = compute(connection, month, now, policy_sha256=policy_sha256, cost_file=cost_file)
     if report.breaks:
-        raise RunFailed("The roll-forward does not tie, so nothing can be closed:\n" + "\n".join(report.breaks))
-    if not report.is_clean and not (accept or "").strip():
-        states = ", ".join(f"{count} {status.replace('_', ' ')}" for status, count in report.statuses.items())
         raise RunFailed(
-            f"{month} is not clean ({states}). Fix it, or close it with --accept and the reason why it is acceptable."
+            "The roll-forward does not tie, so nothing can be closed:\n" + "\n".join(report.breaks), code="does_not_tie"
+        )
+    if not report.is_clean and not (accept or "").strip():
+        states = ", ".join(
+            [f"{count} {status.replace('_', ' ')}" for status, count in report.statuses.items()]
+            + [f"{report.dry_run_items} open only because nothing was sent"] * bool(report.dry_run_items)
+        )
+        raise RunFailed(
+            f"{month} is not clean ({states}). Fix it, or close it with --accept and the reason why it is acceptable.",
+            code="not_clean",
         )
     run_number = next_run(connection)
     content, sources = frozen.freeze(connection, month, run_number)
     _append(
         connection, run_number, month, "closed", now, name, why=None if report.is_clean else (accept or "").strip(),
-        content=content, sources=sources, policy_sha256=policy_sha256,
+        content=content, sources=sources, policy_sha256=policy_sha256, recorder=recorder,
     )  # fmt: skip
     return report
 
 
-def reopen(connection: Connection, month: str, now: datetime, *, by: str, why: str) -> None:
+def reopen(
+    connection: Connection, month: str, now: datetime, *, by: str, why: str, recorder: Recorder | None = None
+) -> None:
     """Open the last closed month again; its signatures become void. The frozen rows stay, so that its earlier state can be read.
 
     Raises:
@@ -109,14 +149,19 @@ def reopen(connection: Connection, month: str, now: datetime, *, by: str, why: s
     name, reason = _said("--by", by), _said("--why", why)
     last = _last_closed(connection)
     if last is None or month > last:
-        raise RunFailed(f"{month} is not closed.")
+        raise RunFailed(f"{month} is not closed.", code="not_closed")
     if month != last:
-        raise RunFailed(f"{last} was closed after {month} and builds on it: reopen {last} first.")
-    _append(connection, next_run(connection), month, "reopened", now, name, why=reason)
+        raise RunFailed(f"{last} was closed after {month} and builds on it: reopen {last} first.", code="out_of_order")
+    _append(connection, next_run(connection), month, "reopened", now, name, why=reason, recorder=recorder)
 
 
-def sign(connection: Connection, month: str, now: datetime, *, role: Role, by: str, comment: str | None = None) -> None:
+def sign(
+    connection: Connection, month: str, now: datetime, *, role: Role, by: str, comment: str | None = None,
+    recorder: Recorder | None = None, content_sha256: str | None = None,
+) -> None:  # fmt: skip
     """Sign what was frozen: first the preparer, then a reviewer who is another user.
+
+    ``content_sha256``: the hash of what was closed, as who signs saw it.
 
     Raises:
         RunFailed: the month is not closed, or signed by them already, or the reviewer is the preparer, or its certification
@@ -125,22 +170,38 @@ def sign(connection: Connection, month: str, now: datetime, *, role: Role, by: s
     name = _said("--by", by)
     certificate = certificate_of(connection, month, now)
     if certificate.standing == "open":
-        raise RunFailed(f"{month} is not closed: nothing is frozen that could be signed.")
+        raise RunFailed(f"{month} is not closed: nothing is frozen that could be signed.", code="not_closed")
     if certificate.standing == "decertified":
         raise RunFailed(
-            f"{month} moved beyond the tolerance after its close: reopen it, or sign the month of the late items."
+            f"{month} moved beyond the tolerance after its close: reopen it, or sign the month of the late items.",
+            code="decertified",
+        )
+    if content_sha256 not in (None, certificate.content_sha256):
+        raise RunFailed(
+            f"{month} was closed again since the page showed it: look at it again, then sign it.",
+            code="changed_since_shown",
         )
     verify(connection, month)
-    signed = {one.role: one.by for one in certificate.signatures}
+    signed = {one.role: one for one in certificate.signatures}
     if role in signed:
-        raise RunFailed(f"{signed[role]} has signed {month} as {role} already.")
+        raise RunFailed(f"{signed[role].by} has signed {month} as {role} already.", code="signed_already")
     if role == "reviewer" and "preparer" not in signed:
-        raise RunFailed(f"Nobody has prepared {month} yet: the preparer signs first.")
-    if any(_same(name, other) for other in signed.values()):
-        raise RunFailed(f"{name} has prepared {month}: another person has to review it.")
+        raise RunFailed(f"Nobody has prepared {month} yet: the preparer signs first.", code="preparer_first")
+    mine = {
+        name,
+        *(recorder.identities if recorder else ()),
+        *([recorder.user_id] if recorder and recorder.user_id else ()),
+    }
+    if any(
+        _same(one, other)
+        for earlier in signed.values()
+        for other in (earlier.by, earlier.user_id or "")
+        for one in mine
+    ):
+        raise RunFailed(f"{name} has prepared {month}: another person has to review it.", code="reviewer_is_preparer")
     _append(
         connection, next_run(connection), month, "signed", now, name, role=role, why=(comment or "").strip() or None,
-        content=certificate.content_sha256, sources=certificate.sources_sha256,
+        content=certificate.content_sha256, sources=certificate.sources_sha256, recorder=recorder,
     )  # fmt: skip
 
 
@@ -165,7 +226,7 @@ def certificate_of(connection: Connection, month: str, as_of: datetime) -> Certi
     """The state of a month at a time. Reads ``month_end.late_items``: compute the months first."""
     closed = connection.execute(
         """
-        select run_number, "at", "by", why, content_sha256, sources_sha256
+        select run_number, "at", "by", why, content_sha256, sources_sha256, user_id, recorded_by
         from month_end.closes as closes
         where event = 'closed' and month = $month and "at" <= $as_of and not exists (
             select 1 from month_end.closes as later
@@ -177,12 +238,12 @@ def certificate_of(connection: Connection, month: str, as_of: datetime) -> Certi
     ).fetchone()
     if closed is None:
         return Certificate(month, "open")
-    run_number, at, by, why, content, sources = closed
+    run_number, at, by, why, content, sources, user_id, recorded_by = closed
     signatures = tuple(
         Signature(*row)
         for row in connection.execute(
             """
-            select role, "by", "at", why from month_end.closes
+            select role, "by", "at", why, user_id, recorded_by from month_end.closes
             where event = 'signed' and month = ? and run_number > ? and "at" <= ? order by run_number
             """,
             [month, run_number, as_of],
@@ -208,7 +269,8 @@ def certificate_of(connection: Connection, month: str, as_of: datetime) -> Certi
         standing = "certified"
     elif roles:
         standing = "prepared"
-    return Certificate(month, standing, at, by, why, content, sources, signatures, moved)
+    closer = shown_name(by, user_id, recorded_by)
+    return Certificate(month, standing, at, closer, why, content, sources, signatures, moved)
 
 
 def closed_through(connection: Connection, as_of: datetime) -> str | None:
@@ -235,13 +297,18 @@ def _last_closed(connection: Connection) -> str | None:
 def _append(
     connection: Connection, run_number: int, month: str, event: str, at: datetime, by: str, *, role: str | None = None,
     why: str | None = None, content: str | None = None, sources: str | None = None, policy_sha256: str | None = None,
+    recorder: Recorder | None = None,
 ) -> None:  # fmt: skip
     connection.execute(
         "insert into month_end.closes"
-        ' (run_number, month, event, "at", "by", role, why, content_sha256, sources_sha256, code_version, policy_sha256)'
-        " values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        [run_number, month, event, at, by, role, why, content, sources, code_version(), policy_sha256],
-    )
+        ' (run_number, month, event, "at", "by", role, why, content_sha256, sources_sha256, code_version, policy_sha256,'
+        " user_id, recorded_by)"
+        " values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        [
+            run_number, month, event, at, by, role, why, content, sources, code_version(), policy_sha256,
+            recorder.user_id if recorder else None, recorder.recorded_by if recorder else None,
+        ],
+    )  # fmt: skip
 
 
 def _said(option: str, text: str) -> str:
@@ -252,4 +319,4 @@ def _said(option: str, text: str) -> str:
 
 
 def _same(one: str, other: str) -> bool:
-    return one.casefold() == other.casefold()
+    return one.strip().casefold() == other.strip().casefold()

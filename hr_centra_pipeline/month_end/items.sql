@@ -1,11 +1,10 @@
 -- makes: month_end.late_items, month_end.money_saved, month_end.month_exchanges,
---        month_end.open_items, month_end.refund_differences
+--        month_end.open_in_dry_run, month_end.open_items, month_end.refund_differences, items_of_month
 -- kind:  table
 -- grain: one row per open item, difference, exchange, late item or saving of the month
 
 -- The lists of a month: what was open at its cut-off, what differed, what is exchanged, what came late, what money is at risk.
-delete from month_end.open_items where month = (select month from report_period);
-insert into month_end.open_items by name
+create or replace temp table items_of_month as
 with
 -- The last word about each exception in events posted until the month. What was opened keeps its first date.
 last_words as (
@@ -13,11 +12,19 @@ last_words as (
         exception_id,
         arg_max(event, place) filter (where event <> 'noted') as event,
         arg_max(subject::json, place) filter (where event in ('opened', 'reopened', 'changed', 'assigned')) as told,
+        arg_max(is_dry_run, place) filter (where event in ('opened', 'reopened', 'changed', 'assigned')) as is_dry_run,
         any_value(kind) as kind,
         min("at") filter (where event in ('opened', 'reopened')) as opened_at,
-        max("at") filter (where event in ('opened', 'reopened')) as last_opened_at
-    from known_events
-    where posted_month <= (select month from report_period)
+        -- Time to act on it begins when it opens, or when the dry run ends.
+        max("at") filter (
+            where event in ('opened', 'reopened') or (event in ('changed', 'assigned') and was_dry_run and not is_dry_run)
+        ) as to_do_since
+    from (
+        select
+            *, lag(is_dry_run) over (partition by exception_id, event in ('noted', 'closed') order by place) as was_dry_run
+        from known_events
+        where posted_month <= (select month from report_period)
+    )
     group by exception_id
 ),
 
@@ -32,7 +39,12 @@ notes as (
 
 -- What the present says in other words without being another matter (its detail names days, for example).
 present_words as (
-    select exception_id, detail, next_step, evidence from reconciliation.exceptions
+    select exception_id, detail, next_step, evidence
+    from (
+        from reconciliation.exceptions
+        union all by name
+        from reconciliation.dry_run_items
+    )
     where (select as_of from report_period)
         >= coalesce((select max(recorded_at) from reconciliation.exception_events), '-infinity'::timestamptz)
         and (select cut_off = as_of from report_period)
@@ -50,21 +62,27 @@ select
     (told ->> 'amount')::decimal(18, 4) as amount, opened_at,
     greatest(date_diff('minute', opened_at, cut_off) // 1440, 0) as age_days,
     age_bucket_of(age_days) as age_bucket,
-    last_opened_at + to_hours(greatest((told ->> 'window_hours')::integer, 24)) as due_at,
-    -- What nothing but the dry run holds back is shown, and nobody is late.
-    due_at <= cut_off
-    and coalesce(coalesce(present_words.evidence, told ->> 'evidence')::json ->> 'waits_for_live', 'false')
-    <> 'true' as is_overdue,
+    to_do_since + to_hours(greatest((told ->> 'window_hours')::integer, 24)) as due_at,
+    due_at <= cut_off and not is_dry_run as is_overdue,
     case when strftime(opened_at, '%Y-%m') < report_period.month then strftime(opened_at, '%Y-%m') end as carried_from,
     coalesce(present_words.detail, told ->> 'detail') as detail,
     coalesce(present_words.next_step, told ->> 'next_step') as next_step,
     coalesce(present_words.evidence, told ->> 'evidence') as evidence,
-    notes.note, notes.decision, notes.noted_by
+    notes.note, notes.decision, notes.noted_by, is_dry_run
 from last_words
 cross join report_period
 left join notes using (exception_id)
 left join present_words using (exception_id)
 where event <> 'closed';
+
+delete from month_end.open_items where month = (select month from report_period);
+insert into month_end.open_items by name
+select * exclude (is_dry_run) from items_of_month where not is_dry_run;
+
+-- Open only because nothing was sent: a list of its own, in no other figure of the month.
+delete from month_end.open_in_dry_run where month = (select month from report_period);
+insert into month_end.open_in_dry_run by name
+select * exclude (is_dry_run) from items_of_month where is_dry_run;
 
 -- The rows behind the month's figures; those whose sides agree too, so that every figure is the sum of its rows.
 delete from month_end.refund_differences where month = (select month from report_period);
@@ -197,7 +215,7 @@ select
     case when currency is not null then amount end as effect,
     "at" as happened_at, recorded_at, run_number
 from known_events
-where event = 'opened' and posted_month > own_month;
+where event = 'opened' and not is_dry_run and posted_month > own_month;
 
 delete from month_end.late_items;
 insert into month_end.late_items by name

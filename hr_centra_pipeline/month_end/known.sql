@@ -107,7 +107,8 @@ select
     greatest(own_month, known_runs.first_open_month) as posted_month,
     row_number() over (partition by exception_id order by numbered_events.run_number, place) as place,
     subject::json ->> 'owner_team' as owner_team, subject::json ->> 'currency' as currency,
-    coalesce((subject::json ->> 'amount')::decimal(18, 4), 0) as amount
+    coalesce((subject::json ->> 'amount')::decimal(18, 4), 0) as amount,
+    coalesce(subject::json ->> 'is_dry_run', 'false') = 'true' as is_dry_run
 from numbered_events
 join known_runs using (run_number)
 where recorded_at <= (select as_of from report_period);

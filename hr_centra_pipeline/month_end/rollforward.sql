@@ -3,13 +3,15 @@
 -- grain: one row per month, kind, currency and owner
 
 -- One row per month, kind, currency and owner. Each event of an exception is a movement from what it was to what it is; the
--- closing of a month is the sum of all movements until then, so that it is the next one's opening.
+-- closing of a month is the sum of all movements until then, so that it is the next one's opening. What only the dry run holds back
+-- is not open: it moves in when the dry run ends.
 create or replace temp table movements as
 with
 -- What an exception is after each event, and was before it. A closing says nothing new: it takes away what was.
 states as (
     select
-        exception_id, event, posted_month, kind, counterpart, decision, "by", place, event <> 'closed' as is_open,
+        exception_id, event, posted_month, kind, counterpart, decision, "by", place,
+        event <> 'closed' and not is_dry_run as is_open,
         last_value(
             case
                 when event <> 'closed' then struct_pack(owner_team := owner_team, currency := currency, amount := amount)
@@ -34,18 +36,18 @@ select
     now_is.owner_team as owner_team,
     1 as times,
     now_is.amount as amount,
-    case when counterpart is null then 'new' else 'reclassified' end as movement,
+    case when counterpart is null and event in ('opened', 'reopened') then 'new' else 'reclassified' end as movement,
     cast(null as varchar) as written_off_by
 from steps where is_open and not was_open
 union all by name
 select
     posted_month as month,
     kind,
-    now_is.currency as currency,
-    now_is.owner_team as owner_team,
+    was.currency as currency,
+    was.owner_team as owner_team,
     -1 as times,
-    -now_is.amount as amount,
-    case when counterpart is null then 'resolved' else 'reclassified' end as movement,
+    -was.amount as amount,
+    case when counterpart is null and event = 'closed' then 'resolved' else 'reclassified' end as movement,
     case when decision = 'write_off' then "by" end as written_off_by
 from steps where not is_open and was_open
 union all by name

@@ -14,13 +14,11 @@ from hr_centra_pipeline.warehouse.database import Connection, Warehouse
 from hr_centra_pipeline.warehouse.declare import Table
 from hr_centra_pipeline.warehouse.tables import DERIVED
 
-POOL = "duckdb"
 INPUTS = "inputs"
 """Group of what is read and made by no run: the settings of the policy, and what people decided."""
 _GROUP_OF = {
     "meta": "landing", "landing": "landing", "push": "push", "reconciliation": "reconciliation", "month_end": "month_end",
 }  # fmt: skip
-_BY_DAY = ("landing.", "quarantine.")
 # State that SQL makes: nothing declares it.
 _GRAINS = {
     "operations.backfill_reports": "One row per backfill, kind of effect, currency and reason: what it left for the hourly sync "
@@ -61,6 +59,8 @@ _COLUMNS = {
 }
 CHECK = "every_row_meets_its_declaration"
 TEAM, LINES, TOLD_ELSEWHERE = "owner_team", "troubles", "told_elsewhere"
+# Of a check that lists troubles: what the list is about, whatever its words and order; how many; the first with their pages.
+IDENTITY, FOUND, PAGES = "identity", "found", "pages"
 """Metadata of a check that alerts read: whose it is, what exactly is wrong, and that it raises no alert of its own."""
 
 _SHOWN_ROWS = 5
@@ -78,7 +78,7 @@ def keys(*names: str) -> list[dg.AssetKey]:
     return [key(name) for name in names]
 
 
-def spec(name: str, group: str, team: str, *, kinds: Sequence[str] = (), is_monthly: bool = False) -> dg.AssetSpec:
+def spec(name: str, group: str, team: str, *, kinds: Sequence[str] = ()) -> dg.AssetSpec:
     """The asset of one table: what it is made from is what its SQL reads, or what the function says that makes it."""
     declared = DERIVED.get(name)
     metadata: dict[str, Any] = {}
@@ -86,7 +86,7 @@ def spec(name: str, group: str, team: str, *, kinds: Sequence[str] = (), is_mont
         metadata["dagster/column_schema"] = _column_schema(declared)
     return dg.AssetSpec(
         key(name),
-        deps=upstream(name, is_monthly=is_monthly),
+        deps=upstream(name),
         description=_description(name),
         group_name=group,
         owners=[f"team:{team}"],
@@ -95,31 +95,25 @@ def spec(name: str, group: str, team: str, *, kinds: Sequence[str] = (), is_mont
     )
 
 
-def upstream(*names: str, is_monthly: bool = False) -> list[dg.AssetDep]:
-    """What tables are made from, as the lineage of the SQL has it; a month's tables read all days of what is kept by day."""
-    read = sorted({one for name in names for one in models.lineage(name).upstream})
-    return deps(*read, is_monthly=is_monthly)
+def upstream(*names: str) -> list[dg.AssetDep]:
+    """What tables are made from, as the lineage of the SQL has it."""
+    return deps(*sorted({one for name in names for one in models.lineage(name).upstream}))
 
 
-def deps(*names: str, is_monthly: bool = False) -> list[dg.AssetDep]:
+def deps(*names: str) -> list[dg.AssetDep]:
     """Dependencies on tables."""
-    every = dg.AllPartitionMapping()
-    return [
-        dg.AssetDep(key(name), partition_mapping=every if is_monthly and name.startswith(_BY_DAY) else None)
-        for name in names
-    ]
+    return [dg.AssetDep(key(name)) for name in names]
 
 
-def external(assets: Iterable[dg.AssetsDefinition]) -> list[dg.AssetSpec]:
+def external(assets: Iterable[dg.AssetSpec]) -> list[dg.AssetSpec]:
     """Whatever is read by these assets, directly or through each other, and is none of them.
 
     The settings of the policy and what people decided are a group of their own; what a step keeps beside its tables is
     in the group of that step.
     """
-    made = {".".join(one.path) for asset in assets for one in asset.keys}
-    left = [
-        dep for asset in assets for one in asset.specs for dep in (".".join(each.asset_key.path) for each in one.deps)
-    ]
+    specs = list(assets)
+    made = {".".join(spec.key.path) for spec in specs}
+    left = [".".join(dep.asset_key.path) for spec in specs for dep in spec.deps]
     found: dict[str, dg.AssetSpec] = {}
     while left:
         name = left.pop()

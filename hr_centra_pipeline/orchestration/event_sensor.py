@@ -12,9 +12,11 @@ from hr_centra_pipeline.core import clock
 from hr_centra_pipeline.core.policy import load_policy
 from hr_centra_pipeline.core.settings import Settings
 from hr_centra_pipeline.inbox.inbox_store import Inbox, Waiting
-from hr_centra_pipeline.orchestration.partitions import EVENT_SYNC_JOB, SYNC_JOB, is_backfill, partition_now
+from hr_centra_pipeline.orchestration.embedding import Embedding
+from hr_centra_pipeline.orchestration.partitions import EVENT_SYNC_JOB, SYNC_JOB
 from hr_centra_pipeline.oversight import published
 
+SENSOR = "sync_on_events"
 _INTERVAL_SECONDS = 15
 _LONGEST_WAIT_SECONDS = 3600
 _UNFINISHED = [
@@ -36,35 +38,37 @@ class _Seen:
     requested_at: float = 0.0
 
 
-def _default_status() -> dg.DefaultSensorStatus:
-    settings = Settings.from_environment()
-    is_on = bool(settings.happy_returns_secrets or settings.centra_secrets)
-    return dg.DefaultSensorStatus.RUNNING if is_on else dg.DefaultSensorStatus.STOPPED
+def sync_on_events(embedding: Embedding) -> dg.SensorDefinition:
+    """The sensor; on by default where a webhook secret is set."""
+    given = embedding.settings()
+    is_on = bool(given.happy_returns_secrets or given.centra_secrets)
 
+    @dg.sensor(
+        name=embedding.name(SENSOR),
+        job_name=embedding.name(EVENT_SYNC_JOB),
+        minimum_interval_seconds=_INTERVAL_SECONDS,
+        default_status=dg.DefaultSensorStatus.RUNNING if is_on else dg.DefaultSensorStatus.STOPPED,
+        description="Requests a sync of what the inbox brought, once the oldest delivery has waited for [events] debounce_seconds. "
+        "One at a time, and none while a sync is running, which takes them along.",
+    )
+    def made(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        """Reads the inbox's index and, only when something waits, the policy and the unfinished runs. Calls no vendor."""
+        settings = embedding.settings()
+        waiting = _inbox(settings.inbox).waiting()
+        if waiting.oldest_at is None:
+            if context.cursor:
+                context.update_cursor("")
+            return dg.SkipReason("Nothing is waiting in the inbox.")
+        now = time.time()
+        seen = _seen(context.cursor, waiting.oldest_at, now)
+        reason = _not_yet(context, embedding, settings, waiting, seen, now)
+        if reason is None:
+            seen = _Seen(seen.oldest, seen.since, seen.requests + 1, now)
+        if (cursor := json.dumps(asdict(seen))) != context.cursor:
+            context.update_cursor(cursor)
+        return dg.SkipReason(reason) if reason else dg.RunRequest()
 
-@dg.sensor(
-    job_name=EVENT_SYNC_JOB,
-    minimum_interval_seconds=_INTERVAL_SECONDS,
-    default_status=_default_status(),
-    description="Requests a sync of what the inbox brought, once the oldest delivery has waited for [events] debounce_seconds. "
-    "One at a time, and none while a sync is running, which takes them along.",
-)
-def sync_on_events(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-    """Reads the inbox's index and, only when something waits, the policy and the unfinished runs. Calls no vendor."""
-    settings = Settings.from_environment()
-    waiting = _inbox(settings.inbox).waiting()
-    if waiting.oldest_at is None:
-        if context.cursor:
-            context.update_cursor("")
-        return dg.SkipReason("Nothing is waiting in the inbox.")
-    now = time.time()
-    seen = _seen(context.cursor, waiting.oldest_at, now)
-    reason = _not_yet(context, settings, waiting, seen, now)
-    if reason is None:
-        seen = _Seen(seen.oldest, seen.since, seen.requests + 1, now)
-    if (cursor := json.dumps(asdict(seen))) != context.cursor:
-        context.update_cursor(cursor)
-    return dg.SkipReason(reason) if reason else dg.RunRequest(partition_key=partition_now())
+    return made
 
 
 @lru_cache(maxsize=1)
@@ -84,14 +88,19 @@ def _seen(cursor: str | None, oldest_at: datetime, now: float) -> _Seen:
 
 
 def _not_yet(
-    context: dg.SensorEvaluationContext, settings: Settings, waiting: Waiting, seen: _Seen, now: float
+    context: dg.SensorEvaluationContext,
+    embedding: Embedding,
+    settings: Settings,
+    waiting: Waiting,
+    seen: _Seen,
+    now: float,
 ) -> str | None:
     """Why no sync is requested; ``None``: one is."""
     waits = f"{waiting.count:,} deliver{'y is' if waiting.count == 1 else 'ies are'} waiting"
     debounce = load_policy(settings.policy_path).policy.events.debounce_seconds
     assert waiting.oldest_at is not None  # noqa: S101 - the caller has looked
     # By the clock that deliveries are stamped with; by the real one should that be stopped.
-    age = max((clock.now() - waiting.oldest_at).total_seconds(), now - seen.since)
+    age = max((clock.now(embedding.environment()) - waiting.oldest_at).total_seconds(), now - seen.since)
     if age < debounce:
         return f"{waits}, the oldest for {max(age, 0):.0f} s: gathered for {debounce} s."
     if published.as_of(settings) is None:
@@ -99,8 +108,9 @@ def _not_yet(
     running = [
         run
         for job in (EVENT_SYNC_JOB, SYNC_JOB)
-        for run in context.instance.get_runs(filters=dg.RunsFilter(job_name=job, statuses=_UNFINISHED), limit=5)
-        if not is_backfill(run.tags)
+        for run in context.instance.get_runs(
+            filters=dg.RunsFilter(job_name=embedding.name(job), statuses=_UNFINISHED), limit=1
+        )
     ]
     if running:
         return f"{waits}. Run {running[0].run_id[:8]} ({running[0].job_name}) is waiting or running."

@@ -13,6 +13,8 @@ from hr_centra_pipeline.core.errors import ConfigurationError
 from hr_centra_pipeline.core.settings import Settings
 
 _PACKAGE = "hr_centra_pipeline.orchestration"
+WORKSPACE = Path(__file__).with_name("workspace.yaml")
+"""The workspace that a UI of this machine serves: our code location, by the name that runs of the command line have."""
 
 
 def dagster_home(settings: Settings) -> Path:

@@ -9,9 +9,10 @@ from collections.abc import Iterator
 import dagster as dg
 
 from hr_centra_pipeline.core.settings import Settings
-from hr_centra_pipeline.orchestration.event_sensor import sync_on_events
+from hr_centra_pipeline.orchestration.embedding import Embedding
+from hr_centra_pipeline.orchestration.event_sensor import SENSOR
 from hr_centra_pipeline.orchestration.instance import dagster_home, has_no_records
-from hr_centra_pipeline.orchestration.jobs import hourly_sync
+from hr_centra_pipeline.orchestration.jobs import SCHEDULE, schedule_status
 from hr_centra_pipeline.oversight.findings import Finding
 
 _DAEMON_SECONDS = 300.0
@@ -52,18 +53,19 @@ def findings(settings: Settings) -> Iterator[Finding]:
             )  # fmt: skip
         else:
             yield Finding(_SECTION, "ok", "the daemon is running")
+        default = schedule_status(Embedding())
         states = {state.instigator_name: state.status.value for state in instance.all_instigator_state()}
-        status = states.get(hourly_sync.name, hourly_sync.default_status.value)
+        status = states.get(SCHEDULE, default.value)
         is_on = status in ("RUNNING", "DECLARED_IN_CODE") and (
-            status == "RUNNING" or hourly_sync.default_status is dg.DefaultScheduleStatus.RUNNING
+            status == "RUNNING" or default is dg.DefaultScheduleStatus.RUNNING
         )
         yield Finding(
-            _SECTION, "ok" if is_on else "warning", f"the schedule {hourly_sync.name} is {'on' if is_on else 'off'}",
+            _SECTION, "ok" if is_on else "warning", f"the schedule {SCHEDULE} is {'on' if is_on else 'off'}",
             "" if is_on else "Switch it on in the UI (Automation), or: dagster schedule start hourly_sync",
         )  # fmt: skip
         if settings.happy_returns_secrets or settings.centra_secrets:
-            yield _event_sensor(is_on=states.get(sync_on_events.name) != "STOPPED", is_daemon_up=is_daemon_up)
-        own_lines = (hourly_sync.name, sync_on_events.name)
+            yield _event_sensor(is_on=states.get(SENSOR) != "STOPPED", is_daemon_up=is_daemon_up)
+        own_lines = (SCHEDULE, SENSOR)
         stopped = sorted(name for name, value in states.items() if value == "STOPPED" and name not in own_lines)
         if stopped:
             yield Finding(
@@ -76,7 +78,7 @@ def findings(settings: Settings) -> Iterator[Finding]:
 
 def _event_sensor(*, is_on: bool, is_daemon_up: bool) -> Finding:
     """The sensor is on by default where a webhook secret is set."""
-    name = sync_on_events.name
+    name = SENSOR
     if not is_on:
         return Finding(
             _SECTION, "warning", f"the sensor {name} is off: nothing syncs when something happens",

@@ -1,40 +1,57 @@
-"""Landing is partitioned by UTC day: the day of ``received_at`` for files, of the fetch for Centra."""
+"""Partitions are what a run can be about: the past days that a backfill reads, and the months of month end. A sync has none."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 
 import dagster as dg
 
-from hr_centra_pipeline.core import clock, months
+from hr_centra_pipeline.core import months
+from hr_centra_pipeline.core.errors import ConfigurationError
+from hr_centra_pipeline.core.policy import load_policy
+from hr_centra_pipeline.core.settings import Settings
 
-# end_offset=1: without it today has no partition until midnight.
-DAILY = dg.DailyPartitionsDefinition(start_date="2025-01-01", end_offset=1, timezone="UTC")
+_LOG = logging.getLogger(__name__)
+_YEARS_BEFORE = 1  # offered as long as there is no policy that says more
 
-# Month end: the UTC month. end_offset=1: the present month can be looked at before it is over.
-# Its keys (2026-09) differ from those of days, so that a run's tags show which of them it is about.
-MONTHLY = dg.MonthlyPartitionsDefinition(start_date="2025-01", end_offset=1, timezone="UTC", fmt="%Y-%m")
 
-# On every asset, so that a range of days is one run: landing takes all new files, whatever the partition.
-SINGLE_RUN = dg.BackfillPolicy.single_run()
+def first_day(settings: Settings) -> date:
+    """The first day that is offered: the policy's. Without one that can be read it is a guess, so that the UI loads."""
+    try:
+        return load_policy(settings.policy_path).policy.first_day
+    except ConfigurationError as error:
+        if settings.policy_path.exists():
+            _LOG.warning("Days and months are offered from a year ago on, since the policy cannot be read. %s", error)
+        return date(datetime.now(UTC).year - _YEARS_BEFORE, 1, 1)
+
+
+def days_from(first: date) -> dg.DailyPartitionsDefinition:
+    """The UTC days. ``end_offset=1``: without it today has no partition until midnight."""
+    return dg.DailyPartitionsDefinition(start_date=f"{first}", end_offset=1, timezone="UTC")
+
+
+def months_from(first: date) -> dg.MonthlyPartitionsDefinition:
+    """The UTC months. ``end_offset=1``: the present month can be looked at before it is over.
+
+    Their keys (2026-09) differ from those of days, so that a run's tags show which of them it is about.
+    """
+    return dg.MonthlyPartitionsDefinition(start_date=f"{first:%Y-%m}", end_offset=1, timezone="UTC", fmt="%Y-%m")
+
 
 LONGEST_BACKFILL_SECONDS = 7 * 24 * 3600
 JOB_TAG = "hr_centra/job"
-SYNC_JOB, EVENT_SYNC_JOB = "sync", "event_sync"
+SYNC_JOB, EVENT_SYNC_JOB, MONTH_END_JOB, BACKFILL_JOB = "sync", "event_sync", "month_end", "backfill"
+DECISIONS_JOB = "carry_out_decisions"
+JOBS = (SYNC_JOB, EVENT_SYNC_JOB, MONTH_END_JOB, BACKFILL_JOB, DECISIONS_JOB)
 _PARTITION = "dagster/partition"
-_RANGE = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
-_BACKFILL = "dagster/backfill"
-
-
-def partition_now() -> str:
-    """The partition of a run that starts now: the UTC day of the decision clock."""
-    return f"{clock.now():%Y-%m-%d}"
+RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 
 
 def days_of(tags: Mapping[str, str]) -> tuple[date, date] | None:
     """First and last day of the partitions that a run is about, if it is about any."""
-    start, end = (tags.get(name) or tags.get(_PARTITION) for name in _RANGE)
+    start, end = (tags.get(name) or tags.get(_PARTITION) for name in (RANGE_START, RANGE_END))
     if not start or not end:
         return None
     if _is_of_months(tags):
@@ -43,20 +60,7 @@ def days_of(tags: Mapping[str, str]) -> tuple[date, date] | None:
 
 
 def _is_of_months(tags: Mapping[str, str]) -> bool:
-    return len(tags.get(_RANGE[0]) or tags.get(_PARTITION) or "") == len("2026-09")
-
-
-def is_backfill(tags: Mapping[str, str]) -> bool:
-    """Whether a run reads history: several days, or another day than today (a sync that waited over midnight is none).
-
-    Such a run lands and plans only, and lets the hourly sync in.
-    """
-    days = days_of(tags)
-    if days is None or _is_of_months(tags):
-        return False
-    if _BACKFILL in tags or _RANGE[0] in tags:
-        return True
-    return tags.get(JOB_TAG) not in (SYNC_JOB, EVENT_SYNC_JOB) and days[1] < clock.now().date()
+    return len(tags.get(RANGE_START) or tags.get(_PARTITION) or "") == len("2026-09")
 
 
 def follows_events(tags: Mapping[str, str]) -> bool:
@@ -65,25 +69,27 @@ def follows_events(tags: Mapping[str, str]) -> bool:
 
 
 def window_of(tags: Mapping[str, str]) -> tuple[datetime, datetime]:
-    """The instants that the days of a run span: from the first midnight to the one after the last."""
+    """The instants that the days of a run span: from the first midnight to the one after the last.
+
+    Raises:
+        ConfigurationError: the run was started without days.
+    """
     days = days_of(tags)
-    assert days is not None  # noqa: S101 - asked for backfills only
+    if days is None or _is_of_months(tags):
+        raise ConfigurationError("A backfill reads days: start it with a partition, or with a range of them.")
     first, last = (datetime(day.year, day.month, day.day, tzinfo=UTC) for day in days)
     return first, last + timedelta(days=1)
 
 
-def more_tags(tags: Mapping[str, str]) -> dict[str, str]:
-    """Tags that every run gets besides its own, by those that it was started with.
+def more_tags(tags: Mapping[str, str], now: datetime, *, is_backfill: bool) -> dict[str, str]:
+    """Tags that every run gets besides its own, by those that it was started with; without days it is about today.
 
     ``hr_centra/window/2026-09 = yes`` for each month that it is about: the UI finds every run about a month of returns by it.
     A backfill may take days; the limit of other runs is less than an hour.
     """
-    days = days_of(tags)
-    if days is None:
-        return {}
-    first, last = days
+    first, last = days_of(tags) or (now.date(), now.date())
     about = {f"{first + timedelta(days=number):%Y-%m}" for number in range((last - first).days + 1)}
     more = {f"hr_centra/window/{month}": "yes" for month in sorted(about)}
-    if is_backfill(tags):
+    if is_backfill:
         more["dagster/max_runtime"] = str(LONGEST_BACKFILL_SECONDS)
     return more

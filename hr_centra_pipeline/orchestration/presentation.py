@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 import dagster as dg
 
 from hr_centra_pipeline.orchestration.asset_tables import external
+from hr_centra_pipeline.orchestration.embedding import Embedding
+from hr_centra_pipeline.orchestration.steps import Step
 
 FLOW = (
     "inputs", "landing", "staging", "matching", "effects", "push", "reconciliation", "month_end", "publishing", "oversight",
@@ -19,9 +22,13 @@ FRESH = dg.FreshnessPolicy.time_window(warn_window=timedelta(hours=2), fail_wind
 _RELIED_ON = frozenset({"push", "reconciliation", "publishing"})
 
 
-def presented(assets: Sequence[dg.AssetsDefinition]) -> list[dg.AssetsDefinition | dg.AssetSpec]:
-    """The same assets with their group's place and their freshness policy, and what else they read as external assets."""
-    return [*dg.map_asset_specs(_presented, assets), *map(_placed, external(assets))]
+def presented(steps: Sequence[Step], embedding: Embedding) -> list[dg.AssetsDefinition | dg.AssetSpec]:
+    """The assets with their group's place and their freshness policy, and what else they read as external assets."""
+    made = [
+        replace(step, specs=[_presented(spec) for spec in step.specs]).defined(embedding)
+        for step in steps
+    ]  # fmt: skip
+    return [*made, *(embedding.spec(_placed(spec)) for spec in external(spec for step in steps for spec in step.specs))]
 
 
 def _presented(spec: dg.AssetSpec) -> dg.AssetSpec:

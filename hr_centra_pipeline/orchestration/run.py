@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
-from pydantic import PrivateAttr
+from pydantic import Field, PrivateAttr
 
 from hr_centra_pipeline.core import clock, file_permissions
+from hr_centra_pipeline.core.errors import ConfigurationError
 from hr_centra_pipeline.core.policy import LoadedPolicy, load_policy
 from hr_centra_pipeline.core.settings import Settings
 from hr_centra_pipeline.orchestration import partitions, run_lock
@@ -28,81 +31,145 @@ _BACKFILL_LEAVES = 0.5  # of Centra's quotas, to the hourly sync and everybody e
 _RETRIES = 3  # of failed steps in one run: when Centra is down, each step would wait for it again
 
 
-class Run(dg.ConfigurableResource):  # type: ignore[type-arg]
-    """Read once at the start of a run, so that all of its steps decide by the same clock and policy."""
+class HrCentra(dg.ConfigurableResource):  # type: ignore[type-arg]
+    """The pipeline's home, database and sources. A field that is left out is read from its environment variable at each run.
 
-    _settings: Settings = PrivateAttr()
-    _policy: LoadedPolicy = PrivateAttr()
-    _now: datetime = PrivateAttr()
-    _warehouse: Warehouse = PrivateAttr()
-    _client: CentraClient = PrivateAttr()
-    _order_api: OrderApiClient = PrivateAttr()
-    _run_id: str = PrivateAttr(default="")
-    _window: tuple[datetime, datetime] | None = PrivateAttr(default=None)
-    _follows_events: bool = PrivateAttr(default=False)
-    _retries: int = PrivateAttr(default=_RETRIES)
+    Steps ask it for their ``Run``. The first of a process waits for the run's turn and prepares the database; what it decided
+    (time, policy) holds for all of the run.
+    """
+
+    home: str = Field(
+        default="", description="HR_CENTRA_HOME: folder of the policy, the database, locks and published files."
+    )
+    database: str = Field(default="", description="HR_CENTRA_DATABASE: the DuckDB file; by default in the home.")
+    policy: str = Field(
+        default="", description="HR_CENTRA_POLICY: the policy file; by default policy.toml in the home."
+    )
+    mode: str = Field(default="", description="HR_CENTRA_MODE: dry_run (the default, sends nothing) or live.")
+    environment: dict[str, str] = Field(
+        default={}, description="Any other variable by its name, such as CENTRA_TOKEN; use EnvVar for what is secret."
+    )
+
+    _stack: ExitStack = PrivateAttr()
+    _runs: dict[bool, Run] = PrivateAttr(default_factory=dict)
+    _failed: Exception | None = PrivateAttr(default=None)
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """The variables that fields stand in for."""
+        fields = {
+            "HR_CENTRA_HOME": self.home, "HR_CENTRA_DATABASE": self.database, "HR_CENTRA_POLICY": self.policy,
+            "HR_CENTRA_MODE": self.mode,
+        }  # fmt: skip
+        return {**{name: value for name, value in fields.items() if value}, **self.environment}
 
     @contextmanager
-    def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[Run]:
-        """Load settings and policy and prepare the database.
+    def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[HrCentra]:
+        """For as long as a process executes steps of a run. Nothing is taken or opened before a step asks for its run."""
+        with ExitStack() as stack:
+            self._stack, self._runs, self._failed = stack, {}, None
+            yield self
+
+    def run_for(self, context: Any, *, reads_history: bool = False) -> Run:
+        """The run that a step is part of, in its turn.
 
         Raises:
             ConfigurationError: a setting or the policy is wrong; the message names the place.
+            RunFailed: another run keeps the lock. Steps that follow in this process fail with the same words, at once.
         """
-        run = context.run
-        self._run_id = run.run_id if run else ""
-        tags = run.tags if run else {}
-        is_backfill = partitions.is_backfill(tags)
-        self._window = partitions.window_of(tags) if is_backfill else None
-        self._follows_events = partitions.follows_events(tags)
-        self._settings = Settings.from_environment()
-        self._settings.required(
+        if self._failed is not None:
+            raise self._failed
+        if reads_history not in self._runs:
+            try:
+                self._runs[reads_history] = self._begun(context, is_backfill=reads_history)
+            except Exception as error:
+                self._failed = error
+                raise
+        return self._runs[reads_history]
+
+    def _begun(self, context: Any, *, is_backfill: bool) -> Run:
+        run, instance = context.run, context.instance
+        window = partitions.window_of(run.tags) if is_backfill else None
+        environment = {**os.environ, **self.variables}
+        settings = Settings.from_environment(environment)
+        settings.required(
             "exports", "centra_graphql_url", "centra_token", "centra_order_api_url", "centra_order_api_key"
         )
-        self._policy = load_policy(self._settings.policy_path)
-        if self._settings.mode == "live" and self.sends:  # before anything is pulled; the sender asks again
-            guards.refuse_unguarded(self._settings, self._policy.policy)
-        for warning in self._policy.policy.warnings():
+        policy = load_policy(settings.policy_path)
+        if settings.mode == "live" and not is_backfill:  # before anything is pulled; the sender asks again
+            guards.refuse_unguarded(settings, policy.policy)
+        for warning in policy.policy.warnings():
             dg.get_dagster_logger().warning(warning)
-        self._now = clock.now()
-        settings = self._settings
-        self._warehouse = (
-            run_lock.BehindTheLock(settings.database, settings.lock_path, f"a slice of backfill {self._run_id[:8]}")
+        now = clock.now(environment)
+        run_lock.tag_run(instance, run, partitions.more_tags(run.tags, now, is_backfill=is_backfill))
+        path = settings.backfill_lock_path if is_backfill else settings.lock_path
+        said = self._stack.enter_context(
+            run_lock.turn(path, instance, run, {"now": now.isoformat(), "policy": policy.sha256})
+        )
+        if said["policy"] != policy.sha256:
+            raise ConfigurationError(
+                f"{settings.policy_path} was changed while this run was going. All steps of a run go by one policy: start it again."
+            )
+        now = datetime.fromisoformat(said["now"])
+        warehouse = (
+            run_lock.BehindTheLock(settings.database, settings.lock_path, f"a slice of backfill {run.run_id[:8]}")
             if is_backfill
             else Warehouse(settings.database)
         )
 
         def sleep(seconds: float) -> None:
-            self._warehouse.yield_to_others()
+            warehouse.yield_to_others()
             time.sleep(seconds)
 
-        self._client = CentraClient(
+        client = CentraClient(
             settings.centra_graphql_url,
             settings.centra_token,
             sleep=sleep,
-            before_call=self._warehouse.yield_to_others,
-            left_to_others=_BACKFILL_LEAVES
-            if is_backfill
-            else self._policy.policy.centra.quota_left_to_others_percent / 100,
+            before_call=warehouse.yield_to_others,
+            left_to_others=_BACKFILL_LEAVES if is_backfill else policy.policy.centra.quota_left_to_others_percent / 100,
         )
-        self._order_api = OrderApiClient(
+        order_api = OrderApiClient(
             settings.centra_order_api_url,
             settings.centra_order_api_key,
             sleep=sleep,
-            before_call=self._warehouse.yield_to_others,
+            before_call=warehouse.yield_to_others,
         )
         # Dagster closes its own records; what others deliver is theirs, and the sandbox is nobody's.
         theirs = {
             Path(place).resolve() for place in (settings.exports, settings.payouts) if place and "://" not in place
         }
         file_permissions.tighten(settings.home, but=theirs | {settings.home / "dagster", settings.home / "sandbox"})
-        with self._warehouse.kept_open():
-            migrate.prepare(self._warehouse)
-            belonging.refuse_another(self._warehouse, self._client, settings)
-            with self._warehouse.transaction() as connection:
-                forget_stale(connection, self._policy.sha256)
-                write_policy(connection, self._policy.policy, settings.mode)
-            yield self
+        self._stack.enter_context(warehouse.kept_open())
+        migrate.prepare(warehouse)
+        belonging.refuse_another(warehouse, client, settings)
+        with warehouse.transaction() as connection:
+            forget_stale(connection, policy.sha256)
+            write_policy(connection, policy.policy, settings.mode)
+        return Run(
+            run.run_id, settings, policy, now, warehouse, client, order_api, window,
+            partitions.follows_events(run.tags),
+        )  # fmt: skip
+
+
+class Run:
+    """What the steps of a run share, so that all of them decide by the same clock and policy."""
+
+    def __init__(
+        self,
+        run_id: str,
+        settings: Settings,
+        policy: LoadedPolicy,
+        now: datetime,
+        warehouse: Warehouse,
+        client: CentraClient,
+        order_api: OrderApiClient,
+        window: tuple[datetime, datetime] | None,
+        follows_events: bool,
+    ) -> None:
+        self._run_id, self._settings, self._policy, self._now = run_id, settings, policy, now
+        self._warehouse, self._client, self._order_api = warehouse, client, order_api
+        self._window, self._follows_events, self._retries = window, follows_events, _RETRIES
+        self.placed: Callable[[dg.AssetKey], dg.AssetKey] = lambda key: key
 
     @property
     def run_id(self) -> str:

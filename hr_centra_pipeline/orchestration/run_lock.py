@@ -1,21 +1,22 @@
-"""The run locks that every run takes, and runs whose process died holding one.
+"""The run locks that the steps of every run take, and runs whose process died holding one.
 
-``sync.lock`` is what keeps a second writer of the database out. A sync holds it for its whole run; a backfill, which may take
-hours, holds ``backfill.lock`` for its whole run and ``sync.lock`` only for short slices, so that the hourly sync gets in.
+``sync.lock`` is what keeps a second writer of the database out. A run takes it with its first step of ours and keeps it to its end:
+held by the kernel as long as its process lives, and as its turn (``warehouse/lock.py``) between steps that are processes of their
+own. A backfill, which may take hours, keeps ``backfill.lock`` so, and ``sync.lock`` only for short slices: the hourly sync gets in.
+
+The one place that decides who may write: another kind of lock goes into ``turn``.
 """
 
 from __future__ import annotations
 
-import os
-import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 import dagster as dg
-import psutil
 
+from hr_centra_pipeline.core import processes
 from hr_centra_pipeline.core.errors import RunFailed
 from hr_centra_pipeline.warehouse import lock
 from hr_centra_pipeline.warehouse.database import Connection, Warehouse
@@ -27,7 +28,7 @@ RUN_WAIT_SECONDS = 3000.0
 """How long a run that Dagster started waits: below ``max_runtime_seconds``, above any sync."""
 
 PROCESS_TAG = "hr_centra/process"
-"""Tag of a run that took a run lock: the process that executes it, and when that process began."""
+"""Tag of a run that asked for a run lock: the process that is the run, and when that process began."""
 
 UNFINISHED = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
 _mine = threading.local()
@@ -40,7 +41,7 @@ def held(path: Path, purpose: str, *, wait_seconds: float = WAIT_SECONDS) -> Ite
     Raises:
         RunFailed: another process still holds it after ``wait_seconds``; the message names the holder.
     """
-    mine: set[Path] = _mine.__dict__.setdefault("paths", set())
+    mine = _held_here()
     if path in mine:
         yield
         return
@@ -50,6 +51,40 @@ def held(path: Path, purpose: str, *, wait_seconds: float = WAIT_SECONDS) -> Ite
             yield
         finally:
             mine.discard(path)
+
+
+@contextmanager
+def turn(
+    path: Path, instance: dg.DagsterInstance, run: dg.DagsterRun, said: Mapping[str, str]
+) -> Iterator[Mapping[str, str]]:
+    """It is this run's turn until its end, whatever executor runs it: for a process of it, inside the block.
+
+    ``said``: what this step decided for the whole run; answered as the run's first step said it.
+
+    Raises:
+        RunFailed: another run or command still has the lock after ``RUN_WAIT_SECONDS``; the message names it.
+    """
+    mine = _held_here()
+    if path in mine:
+        yield said
+        return
+    wanted = lock.Turn(run.run_id, _process_of(instance, run), said)
+    taken = lock.held(
+        path, f"run {run.run_id[:8]}", wait_seconds=RUN_WAIT_SECONDS, turn=wanted,
+        is_over=lambda run_id: _has_ended(instance, run_id),
+    )  # fmt: skip
+    with taken as granted:
+        fail_orphaned_runs(instance, but=run.run_id)
+        mine.add(path)
+        try:
+            yield granted.said if granted is not None else said
+        finally:
+            mine.discard(path)
+
+
+def _held_here() -> set[Path]:
+    paths: set[Path] = _mine.__dict__.setdefault("paths", set())
+    return paths
 
 
 def is_held(path: Path) -> bool:
@@ -92,9 +127,21 @@ class BehindTheLock(Warehouse):
 # ---------------------------------------------------------------- who died
 
 
-def this_process() -> str:
-    """The value of ``PROCESS_TAG`` for a run of this process."""
-    return f"{socket.gethostname()}:{os.getpid()}@{_began(os.getpid())}"
+def tag_run(instance: dg.DagsterInstance, run: dg.DagsterRun, more: Mapping[str, str]) -> None:
+    """Note on a run which process it is, so that its death is noticed; and ``more``."""
+    tags = {PROCESS_TAG: _process_of(instance, run), **more}
+    if any(run.tags.get(name) != value for name, value in tags.items()):
+        instance.add_run_tags(run.run_id, tags)
+
+
+def _process_of(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str:
+    """The process that is a run: the one that its executor said it runs steps in or from; else this one."""
+    for entry in instance.all_logs(run.run_id, of_type=dg.DagsterEventType.ENGINE_EVENT):
+        event = entry.dagster_event
+        told = event.engine_event_data.metadata.get("pid") if event is not None else None
+        if told is not None:
+            return processes.named(int(str(told.value)))
+    return processes.this()
 
 
 def fail_orphaned_runs(instance: dg.DagsterInstance, *, but: str | None = None) -> list[str]:
@@ -125,29 +172,13 @@ def _is_over(instance: dg.DagsterInstance, run_id: str) -> bool:
     return run is None or run.is_finished
 
 
+def _has_ended(instance: dg.DagsterInstance, run_id: str) -> bool:
+    run = instance.get_run_by_id(run_id)
+    return run is not None and run.is_finished  # another instance's is not known here
+
+
 def is_dead(process: str) -> bool:
-    """Whether the process of a ``PROCESS_TAG`` is gone; another one that got its number later is not it."""
-    host, _, rest = process.partition(":")
-    pid, _, began = rest.partition("@")
-    if host != socket.gethostname():
-        return False
-    if int(pid) == os.getpid():
-        return began == _began(int(pid))  # the caller holds the lock: an earlier run of this process was left behind
-    return _began(int(pid)) != began
-
-
-def _began(pid: int) -> str:
-    """When a process began, in clock ticks since the machine did; empty when it is gone (or cannot be looked at: ``?``).
-
-    Counted from the start of the machine, it stays the same when the clock is set.
-    """
-    try:
-        process = psutil.Process(pid)
-        if process.status() == psutil.STATUS_ZOMBIE:
-            return ""
-        seconds = process.create_time() - psutil.boot_time()
-    except psutil.NoSuchProcess:
-        return ""
-    except psutil.AccessDenied:
-        return "?"
-    return str(round(seconds * os.sysconf("SC_CLK_TCK")))
+    """Whether the process of a ``PROCESS_TAG`` is gone."""
+    if process == processes.this():
+        return True  # the caller holds the lock: an earlier run of this process was left behind
+    return processes.is_gone(process)

@@ -2,23 +2,15 @@
 -- grain: one row per standing alarm: how many rows of trouble, and the first of them
 
 -- The standing alarms: each covers everything that is open, never the last run alone. One row per alarm; found: how
--- many rows of trouble, lines: the first of them in words.
-create or replace temp table alarms (alarm varchar, found bigint, lines varchar[]);
+-- many rows of trouble, lines: the first of them in words, items: what each of them is about, whatever its words and order.
+create or replace temp table alarms (alarm varchar, found bigint, lines varchar[], items varchar[]);
 
 create or replace temp macro told_amount(amount, currency) as coalesce(' ' || money_text(amount, currency), '');
 
+-- The words of these are `exception_texts.py`'s.
 insert into alarms
 select
-    owner_team || '_has_no_overdue_exception', count(kind),
-    list(
-        kind
-        || coalesce(' ' || coalesce(return_id, order_number), '')
-        || told_amount(amount, currency)
-        || ', due '
-        || strftime(due_at, '%Y-%m-%d %H:%M')
-        || ': ' || next_step order by due_at, exception_id
-    ) filter (where kind is not null
-    )
+    owner_team || '_has_no_overdue_exception', count(kind), [] as lines, list(exception_id) filter (where kind is not null)
 from (select unnest($owners::varchar[]) as owner_team)
 left join (from reconciliation.exceptions where overdue) using (owner_team)
 group by owner_team;
@@ -39,7 +31,8 @@ select
         || strftime(updated_at, '%Y-%m-%d %H:%M')
         || coalesce(': ' || reason, '')
         order by updated_at, effect_key
-    )
+    ),
+    list(effect_key)
 from push.ledger
 where "state" in ('unknown', 'sending')
     and updated_at
@@ -55,7 +48,8 @@ select
         || ' units wait, first seen '
         || strftime(first_seen_at, '%Y-%m-%d')
         order by units desc, disposition
-    )
+    ),
+    list(disposition)
 from reconciliation.unmapped_dispositions;
 
 -- What cannot be read at this moment is reported by the check of its own pull.
@@ -73,7 +67,8 @@ select
         || ' h): '
         || detail order by gap_from
     ) filter (where caught_up_at is null
-    )
+    ),
+    list(source || ' ' || gap_from::varchar) filter (where caught_up_at is null)
 from operations.coverage_gaps
 where source <> gap_source_text('export_files') and gap_to < $now;
 
@@ -90,7 +85,8 @@ select
         || detail
         order by gap_from
     ) filter (where caught_up_at is null
-    )
+    ),
+    list(gap_from::varchar) filter (where caught_up_at is null)
 from operations.coverage_gaps
 where source = gap_source_text('export_files');
 
@@ -110,7 +106,8 @@ select
         || ' of them first. Is the webhook subscribed, and does the inbox answer? '
         || unverified || ' deliveries did not verify'
         order by day desc
-    )
+    ),
+    list(day::varchar)
 from reconciliation.feed_days
 cross join policy.parameters
 where feed = 'events' and milestones >= 20 and day >= $now::date - 7
@@ -131,7 +128,8 @@ select
         || ' times since '
         || strftime(first_seen_at, '%Y-%m-%d') || '): ' || next_step order by what, object, name, value
     ) filter (where what is not null
-    )
+    ),
+    list(what || ' ' || object || '.' || name || '=' || value) filter (where what is not null)
 from (values ('happy_returns'), ('centra')) as vendors (vendor)
 left join operations.vendor_drift using (vendor)
 group by vendor;
@@ -159,7 +157,8 @@ select
         || expected
         || ', found ' || found || '. ' || remedy order by coordinate
     ) filter (where coordinate is not null
-    )
+    ),
+    list(kind || ' ' || coordinate) filter (where coordinate is not null)
 from (values ('this_centra_fits_every_operation_of_ours'), ('this_centra_is_as_we_assume')) as both_alarms (alarm)
 left join contract_differences using (alarm)
 group by alarm;
@@ -196,14 +195,20 @@ with identities (name, one, other) as (
 
 select
     'every_landed_key_is_staged_once', count(*) filter (where one <> other),
-    list(name || ': ' || one || ' and ' || other order by name) filter (where one <> other)
+    list(name || ': ' || one || ' and ' || other order by name) filter (where one <> other),
+    list(name) filter (where one <> other)
 from identities;
 
 insert into alarms
 select
     'every_effect_is_in_the_ledger_once',
     count(*),
-    list(effect_key || ' is there ' || times || ' times' order by effect_key)
+    list(effect_key || ' is there ' || times || ' times' order by effect_key),
+    list(effect_key)
 from (select effect_key, count(*) as times from push.ledger group by effect_key having count(*) > 1);
 
-select alarm, found, coalesce(lines[:20], []) as lines from alarms order by alarm
+select
+    alarm, found, coalesce(lines[:20], []) as lines,
+    md5(array_to_string(list_sort(list_distinct(coalesce(items, []))), chr(10))) as identity
+from alarms
+order by alarm

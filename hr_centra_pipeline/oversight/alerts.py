@@ -28,11 +28,16 @@ Channels = Callable[[Settings, Policy, str], Sequence[Channel]]
 
 @dataclass(frozen=True)
 class Line:
-    """One trouble. ``fingerprint``: the same trouble has the same one, whenever it happens; ``event``: this time."""
+    """One trouble. ``fingerprint``: the same trouble has the same one, whenever it happens; ``event``: this time.
+
+    ``identity``: of a list, what it is about, whatever its words and order: until it is over, the same list is never reported
+    again, on whichever day. Empty: it is not a list, and is reported again after ``repeat_hours``.
+    """
 
     fingerprint: str
     event: str
     text: str
+    identity: str = ""
 
 
 @dataclass(frozen=True)
@@ -53,6 +58,7 @@ class _Told:
     last_held_back: str = ""
     reached: list[str] = field(default_factory=list)  # channels, while others could not be reached
     is_done: bool = False
+    identity: str = ""
 
 
 @dataclass(frozen=True)
@@ -118,7 +124,7 @@ def _judged(memory: dict[str, _Told], line: Line, now: datetime, policy: Policy)
     told = memory.get(line.fingerprint)
     if told is None or not told.is_done:
         return "due"
-    if line.event in (told.event, told.last_held_back):
+    if line.event in (told.event, told.last_held_back) or (line.identity and line.identity == told.identity):
         return "told"
     if now - datetime.fromisoformat(told.told_at) >= timedelta(hours=policy.alerts.repeat_hours):
         return "due"
@@ -151,7 +157,7 @@ def _deliver(
                 memory[line.fingerprint] = entry
             entry.reached.append(way.name)
     for line in due:
-        memory[line.fingerprint] = _Told(now.isoformat(), line.event, is_done=True)
+        memory[line.fingerprint] = _Told(now.isoformat(), line.event, is_done=True, identity=line.identity)
 
 
 def _reached(memory: dict[str, _Told], line: Line) -> set[str]:

@@ -21,10 +21,12 @@ from hr_centra_pipeline.core.environment_file import VARIABLES
 from hr_centra_pipeline.core.errors import ConfigurationError, RunFailed
 from hr_centra_pipeline.core.kinds import OWNERS
 from hr_centra_pipeline.core.policy import LoadedPolicy, Policy, load_policy
+from hr_centra_pipeline.core.retired_variables import RETIRED
 from hr_centra_pipeline.core.settings import Settings
 from hr_centra_pipeline.inbox.signatures import EVENT_PROFILES
 from hr_centra_pipeline.oversight import (
     contract,
+    decision_findings,
     delivery,
     inbox_findings,
     partner_findings,
@@ -148,6 +150,7 @@ def examine(
     debounce = loaded.policy.events.debounce_seconds if loaded else 60
     yield from guarded(inbox_findings.SECTION, lambda: inbox_findings.findings(settings, now, wait_hours, debounce))
     yield from guarded(partner_findings.SECTION, lambda: partner_findings.findings(settings, now))
+    yield from guarded(decision_findings.SECTION, lambda: decision_findings.findings(settings, now))
     if settings.exports and profiles:
         hours = loaded.policy.coverage.exports_every_hours if loaded else 0
         yield from guarded("exports", lambda: _exports(settings, profiles, hours, now))
@@ -230,7 +233,10 @@ def _settings(settings: Settings, environment: Mapping[str, str]) -> Iterator[Fi
             True,
         )
     known = {name for name in environment if name.startswith(("HR_CENTRA_", "CENTRA_", "HAPPY_RETURNS_"))}
-    for name in sorted(known - set(_VARIABLES)):
+    for name in sorted(known & set(RETIRED)):
+        told, _, fix = RETIRED[name].partition(". ")
+        yield Finding("settings", "warning", f"{name} is set: {told}", fix)
+    for name in sorted(known - set(_VARIABLES) - set(RETIRED)):
         yield Finding(
             "settings",
             "warning",

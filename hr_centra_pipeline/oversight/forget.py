@@ -17,7 +17,7 @@ import duckdb
 
 from hr_centra_pipeline.core.errors import ConfigurationError, RunFailed
 from hr_centra_pipeline.core.settings import Settings
-from hr_centra_pipeline.oversight import inbox_privacy
+from hr_centra_pipeline.oversight import decision_privacy, inbox_privacy
 from hr_centra_pipeline.oversight.person_files import Holds
 from hr_centra_pipeline.oversight.spellings import characters, forms
 from hr_centra_pipeline.publishing.page_data import forget_in_pages
@@ -175,6 +175,7 @@ def forget(
         places = _erase(connection, person)
         if settings is not None:
             places |= inbox_privacy.forget(settings, person.emails, now)
+            places |= decision_privacy.forget(settings, person.emails)
             if gone := forget_in_pages(settings, person.tokens, person.emails):
                 places[PAGES_DATABASE] = gone
         connection.execute(

@@ -4,25 +4,25 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from decimal import Decimal
+from itertools import groupby
+from operator import itemgetter
 
 import duckdb
 
-from hr_centra_pipeline.core.money import shown
 from hr_centra_pipeline.core.settings import Settings
+from hr_centra_pipeline.oversight.exception_texts import COLUMNS, SHOWN, ExceptionLine, line, money
 from hr_centra_pipeline.publishing.publish import DATABASE
-
-_SHOWN = 8
 
 
 @dataclass(frozen=True)
 class Overdue:
-    """Exceptions of one team that have just passed their second window."""
+    """Exceptions of one team that have just passed their second window: how many, their money, the first ones, all their ids."""
 
     team: str
     count: int
-    amounts: dict[str, Decimal]
-    lines: tuple[str, ...]
+    money: str
+    lines: tuple[ExceptionLine, ...]
+    exception_ids: tuple[str, ...]
 
 
 def as_of(settings: Settings) -> datetime | None:
@@ -37,31 +37,23 @@ def as_of(settings: Settings) -> datetime | None:
 def overdue_since(settings: Settings, since: datetime | None, until: datetime, after: timedelta) -> list[Overdue]:
     """Open exceptions, by team, whose due time plus ``after`` is later than ``since`` (``None``: ever), up to ``until``."""
     with _opened(settings) as connection:
-        rows = connection.execute(
-            """
-            select owner_team, kind, coalesce(return_id, order_number, ''), currency, amount, due_at, next_step
-            from reconciliation.exceptions
+        found = connection.execute(
+            f"""
+            select owner_team, {COLUMNS} from reconciliation.exceptions
             where overdue and due_at + $after <= $until and ($since is null or due_at + $after > $since)
             order by owner_team, due_at, exception_id
-            """,
+            """,  # noqa: S608 - our own words
             {"after": after, "since": since, "until": until},
-        ).fetchall()
-    found = []
-    for team in dict.fromkeys(row[0] for row in rows):
-        mine = [row for row in rows if row[0] == team]
-        amounts: dict[str, Decimal] = {}
-        for _, _, _, currency, amount, _, _ in mine:
-            if currency and amount is not None:
-                amounts[currency] = amounts.get(currency, Decimal(0)) + amount
-        lines = [
-            f"{kind} {subject}{f' {shown(amount, currency)}' if currency and amount is not None else ''},"
-            f" due {due_at:%Y-%m-%d %H:%M}: {next_step}"
-            for _, kind, subject, currency, amount, due_at, next_step in mine[:_SHOWN]
-        ]
-        if len(mine) > _SHOWN:
-            lines.append(f"… and {len(mine) - _SHOWN} more in reconciliation.exceptions")
-        found.append(Overdue(team, len(mine), amounts, tuple(lines)))
-    return found
+        )
+        names = [column[0] for column in found.description]
+        rows = [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+    return [
+        Overdue(
+            team, len(mine), money((row["currency"], row["amount"]) for row in mine),
+            tuple(line(row) for row in mine[:SHOWN]), tuple(sorted(row["exception_id"] for row in mine)),
+        )
+        for team, mine in ((team, list(of)) for team, of in groupby(rows, key=itemgetter("owner_team")))
+    ]  # fmt: skip
 
 
 def _opened(settings: Settings) -> duckdb.DuckDBPyConnection:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from hr_centra_pipeline.core.kinds import OWNERS
 from hr_centra_pipeline.core.policy import Policy
+from hr_centra_pipeline.oversight.exception_texts import COLUMNS, SHOWN, line
 from hr_centra_pipeline.warehouse import models
 from hr_centra_pipeline.warehouse.database import Connection
 
 _SHOWN = 20
+OVERDUE = {f"{team}_has_no_overdue_exception": team for team in OWNERS}
+"""The alarms about overdue exceptions, and whose they are."""
 
 
 @dataclass(frozen=True)
@@ -25,10 +28,10 @@ class AlarmRule:
 
 RULES: dict[str, AlarmRule] = {
     **{
-        f"{team}_has_no_overdue_exception": AlarmRule(
+        name: AlarmRule(
             "reconciliation.exceptions", team, False, f"No open exception of {team.replace('_', ' ')} is past its due time."
         )
-        for team in OWNERS
+        for name, team in OVERDUE.items()
     },
     "no_write_is_in_doubt_beyond_its_window": AlarmRule(
         "push.ledger", "data", True, "Every call to Centra whose outcome was unknown was looked up and settled in time."
@@ -69,11 +72,16 @@ RULES: dict[str, AlarmRule] = {
 
 @dataclass(frozen=True)
 class Alarm:
-    """The state of one standing alarm: ``found`` problems, the first of them in words."""
+    """The state of one standing alarm: ``found`` problems, the first of them in words.
+
+    ``identity``: the same for the same set of problems, in whatever order and words. ``paths``: the page of each line, if any.
+    """
 
     name: str
     found: int
     lines: tuple[str, ...]
+    identity: str = ""
+    paths: tuple[str, ...] = ()
 
     @property
     def rule(self) -> AlarmRule:
@@ -83,8 +91,8 @@ class Alarm:
     @property
     def told(self) -> list[str]:
         """Its troubles, a line each, and how many more there are; empty when there are none."""
-        more = [f"… and {self.found - _SHOWN} more"] if self.found > _SHOWN else []
-        return [*self.lines[:_SHOWN], *more]
+        shown = self.lines[:_SHOWN]
+        return [*shown, *([f"… and {self.found - len(shown)} more"] if self.found > len(shown) else [])]
 
 
 def refresh(connection: Connection, policy: Policy, now: datetime) -> None:
@@ -105,4 +113,18 @@ def refresh(connection: Connection, policy: Policy, now: datetime) -> None:
 def alarms(connection: Connection, now: datetime) -> list[Alarm]:
     """Every standing alarm, ringing or not."""
     models.run(connection, ["oversight/alarms.sql"], (), {"now": now, "owners": list(OWNERS)})
-    return [Alarm(name, found, tuple(lines)) for name, found, lines in connection.fetchall()]
+    found = [Alarm(name, count, tuple(lines), identity) for name, count, lines, identity in connection.fetchall()]
+    return [_with_exceptions(connection, alarm) if alarm.found and alarm.name in OVERDUE else alarm for alarm in found]
+
+
+def _with_exceptions(connection: Connection, alarm: Alarm) -> Alarm:
+    rows = connection.execute(
+        f"""
+        select {COLUMNS} from reconciliation.exceptions where overdue and owner_team = ?
+        order by due_at, exception_id limit {SHOWN}
+        """,  # noqa: S608 - our own words
+        [OVERDUE[alarm.name]],
+    )
+    names = [column[0] for column in rows.description]
+    shown = [line(dict(zip(names, row, strict=True))) for row in rows.fetchall()]
+    return replace(alarm, lines=tuple(one.text for one in shown), paths=tuple(one.path for one in shown))

@@ -17,10 +17,11 @@ from starlette.routing import BaseRoute, Route
 
 from hr_centra_pipeline.core import addresses
 from hr_centra_pipeline.core.errors import ConfigurationError, RunFailed
+from hr_centra_pipeline.core.retired_variables import RETIRED
 from hr_centra_pipeline.core.settings import Settings
 from hr_centra_pipeline.decisions.decision_store import DecisionStore, StoreFailed, TooManyWaiting
 from hr_centra_pipeline.pages import login as logging_in
-from hr_centra_pipeline.pages import views_decisions, views_finance, views_manual
+from hr_centra_pipeline.pages import views_decisions, views_finance, views_manual, views_work
 from hr_centra_pipeline.pages.forms import Refused
 from hr_centra_pipeline.pages.guard import LOOPBACK, Bounds, Guard
 from hr_centra_pipeline.pages.login import Login, opened_login
@@ -37,6 +38,7 @@ def routes() -> list[BaseRoute]:
         Route("/ping", _ping),
         Route("/static/{name}", _style),
         *logging_in.ROUTES,
+        *views_work.ROUTES,
         *views_manual.ROUTES,
         *views_finance.ROUTES,
         *views_decisions.ROUTES,
@@ -56,6 +58,7 @@ def application(
     )  # fmt: skip
     site = Site(settings, login, address, DecisionStore(settings))
     app.state.site = site
+    app.router.redirect_slashes = False  # an address is right or it is not
     name = urlsplit(settings.pages_url).hostname or ""
     return Guard(app, site, hosts=(name, *hosts), bounds=bounds or Bounds(upload_paths=views_decisions.UPLOAD_PATHS))
 
@@ -103,8 +106,9 @@ def check_settings(settings: Settings, host: str, environment: Mapping[str, str]
         ConfigurationError: the pages' address has a path, or no TLS beyond this machine; or a retired variable is set.
     """
     env = os.environ if environment is None else environment
-    if (left := retired(env)) is not None:
-        raise ConfigurationError(left)
+    for name, what_to_do in RETIRED.items():
+        if env.get(name):
+            raise ConfigurationError(f"{name}: {what_to_do}")
     parts = urlsplit(settings.pages_url)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.path or parts.query or parts.username:
         raise ConfigurationError(
@@ -116,17 +120,6 @@ def check_settings(settings: Settings, host: str, environment: Mapping[str, str]
             "HR_CENTRA_PAGES_URL: people on other machines reach the pages, so write https://; a proxy has the certificate "
             '(docs/operations.md, "Behind a login").'
         )
-
-
-def retired(environment: Mapping[str, str]) -> str | None:
-    """What to do about variables of the download page, which the pages have replaced; ``None``: none is set."""
-    left = [name for name in ("HR_CENTRA_DOWNLOADS_URL", "HR_CENTRA_DOWNLOADS_TOKEN") if environment.get(name)]
-    if not left:
-        return None
-    return (
-        f"{', '.join(left)}: the download page is part of the pages now. Unset it, set HR_CENTRA_PAGES_URL, and see "
-        'docs/operations.md, "Behind a login".'
-    )
 
 
 def _ping(_: Request) -> Response:
@@ -154,7 +147,10 @@ def _refused(request: Request, error: Exception) -> Response:
 
 def _busy(request: Request, error: Exception) -> Response:
     _log.warning("%s: %s", request.scope["path"], error)
-    return refusal(request, 503, "Not recorded", f"{error} Nothing was recorded; send the form again later.")
+    if isinstance(error, TooManyWaiting):
+        return refusal(request, 503, "Not recorded", f"{error} Nothing was recorded; send the form again later.")
+    text = "Decisions cannot be read or recorded now; the log of hr-centra pages says why. Nothing was recorded: try again later."
+    return refusal(request, 503, "Not possible now", text)
 
 
 def _unpublished(request: Request, error: Exception) -> Response:
@@ -162,7 +158,7 @@ def _unpublished(request: Request, error: Exception) -> Response:
 
 
 def _failed(request: Request, error: Exception) -> Response:
-    _log.error("%s failed", request.scope["path"], exc_info=error)
+    del error  # the server logs it, with where it happened
     return refusal(
         request, 500, "Something went wrong here", "It was recorded in the log of hr-centra pages. Nothing was changed."
     )

@@ -26,7 +26,7 @@ class Found:
 def find(connection: sqlite3.Connection, given: str, *, email_key: str | None, after: str = "") -> Found:
     """The returns that have this name: return id, order number, express code, RMA, SKU, unit, tracking number or e-mail address.
 
-    An exception's id finds the return that it is about. ``email_key``: of the tokens that stand for addresses.
+    An exception's id finds the return that it is about. ``email_key``: of the tokens of e-mail addresses.
     """
     name = normalized_name(given[:_LONGEST])
     if "@" in name and email_key:

@@ -87,7 +87,7 @@ class Form:
 
 
 async def posted(request: Request) -> Form:
-    """What a form of ours sends, once it has proven to be of this session. Every route that changes something begins with it.
+    """What a form of this site sends, once it has proven to be of this session. Every route that changes something begins with it.
 
     Raises:
         HTTPException: 403, the form was not shown to this session.

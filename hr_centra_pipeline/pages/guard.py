@@ -260,7 +260,7 @@ def _name_of(host: str) -> str | None:
 
 
 def _again(body: bytes) -> _Receive:
-    """A body that was read, for whoever reads it next."""
+    """A body that was read, for the application to read."""
     messages = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def receive() -> _Message:

@@ -24,7 +24,7 @@ from starlette.routing import Route
 from hr_centra_pipeline.core.errors import ConfigurationError
 from hr_centra_pipeline.core.settings import Settings
 from hr_centra_pipeline.pages.forms import form_of, local_path, posted
-from hr_centra_pipeline.pages.people import LoginSettings, PeopleFile, Person, Way, problem_of_id, user_id
+from hr_centra_pipeline.pages.people_file import LoginSettings, PeopleFile, Person, Way, problem_of_id, user_id
 from hr_centra_pipeline.pages.sessions import Attempts, Clock, FormKey, Sessions
 from hr_centra_pipeline.pages.site import page, site_of
 from hr_centra_pipeline.pages.visitors import Visitor, owner_of_machine, visitor_of
@@ -112,7 +112,7 @@ class Login:
         )
 
     def is_trusted(self, request: Request) -> bool:
-        """Whether the other end of the connection itself, whatever headers say, is a proxy of ours."""
+        """Whether the other end of the connection itself, whatever headers say, is a trusted proxy."""
         try:
             peer = ipaddress.ip_address(request.client.host if request.client else "")
         except ValueError:
@@ -181,7 +181,9 @@ def is_password(hashed: str, password: str) -> bool:
         return False
 
 
-def opened_login(settings: Settings, *, told: Callable[[str], None] = lambda _: None) -> Login:
+def opened_login(
+    settings: Settings, *, told: Callable[[str], None] = lambda _: None, clock: Clock | None = None
+) -> Login:
     """The login that ``people.toml`` asks for; without the file, the link on the terminal.
 
     Raises:
@@ -195,7 +197,7 @@ def opened_login(settings: Settings, *, told: Callable[[str], None] = lambda _: 
             f'{SECRET_VARIABLE}: people.toml has [login] by = "proxy": set it to a secret of {_SHORTEST_SECRET} characters or '
             'more that the proxy sends, too (docs/operations.md, "Behind a login").'
         )
-    return Login(people, chosen, secret, settings.pages_url.startswith("https://"), told)
+    return Login(people, chosen, secret, settings.pages_url.startswith("https://"), told, clock)
 
 
 def new_session_for_forms() -> str:

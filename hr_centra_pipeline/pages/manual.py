@@ -69,8 +69,7 @@ def manual_page(name: str) -> ManualPage | None:
     file = _files().get(f"{name}.md")
     if file is None or name not in names():
         return None
-    reader = MarkdownIt("commonmark", {"html": False, "linkify": False}).enable(["table", "strikethrough"])
-    tokens = reader.parse(file.read_text(encoding="utf-8"))
+    reader, tokens = _reader(), _reader().parse(file.read_text(encoding="utf-8"))
     headings = _anchored(tokens)
     for token in tokens:
         for inner in token.children or []:
@@ -78,6 +77,29 @@ def manual_page(name: str) -> ManualPage | None:
     title = next((one.text for one in headings if one.level == 1), name)
     html = Markup(reader.renderer.render(tokens, reader.options, {}))  # noqa: S704 - our own files, HTML in them escaped
     return ManualPage(name, title, tuple(headings), html)
+
+
+@cache
+def manual_section(name: str, anchor: str) -> Markup:
+    """What is below one heading of a page, up to the next heading; empty where there is no such heading."""
+    file = _files().get(f"{name}.md")
+    tokens = _reader().parse(file.read_text(encoding="utf-8")) if file is not None and name in names() else []
+    _anchored(tokens)
+    starts = [place for place, token in enumerate(tokens) if token.type == "heading_open"]
+    start = next((place for place in starts if tokens[place].attrGet("id") == anchor), None)
+    if start is None:
+        return Markup()
+    end = next((place for place in starts if place > start), len(tokens))
+    section = tokens[start + 3 : end]  # behind the heading: its opening, its text and its end
+    for token in section:
+        for inner in token.children or []:
+            _place(inner, name)
+    reader = _reader()
+    return Markup(reader.renderer.render(section, reader.options, {}))  # noqa: S704 - our own files, HTML in them escaped
+
+
+def _reader() -> MarkdownIt:
+    return MarkdownIt("commonmark", {"html": False, "linkify": False}).enable(["table", "strikethrough"])
 
 
 def image(name: str) -> tuple[bytes, str] | None:

@@ -25,11 +25,12 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from hr_centra_pipeline.core import page_addresses
 from hr_centra_pipeline.core.settings import Settings
+from hr_centra_pipeline.decisions.decision_kinds import Arguments
 from hr_centra_pipeline.decisions.decision_store import DecisionStore, Kept
 from hr_centra_pipeline.pages.page_file import NothingPublished, publication, reading
+from hr_centra_pipeline.pages.page_words import FILTERS
 from hr_centra_pipeline.pages.views import View
 from hr_centra_pipeline.pages.visitors import Visitor
-from hr_centra_pipeline.pages.words import FILTERS
 
 if TYPE_CHECKING:
     from hr_centra_pipeline.pages.login import Login
@@ -39,6 +40,7 @@ NOTICES: Mapping[str, str] = {
     "again": "This form had been sent before. It was recorded once.",
 }
 """What a page says after a form was sent, by the word that its address carries."""
+_UNSAID = {"kind", "sha256", "media_type", "bytes", "shown", "content_sha256"}
 STYLES = ("views.css", "print.css", "pages.css")
 NAVIGATION = (
     ("Worklist", page_addresses.WORKLIST), ("Warehouse", page_addresses.WAREHOUSE), ("Finance", page_addresses.FINANCE),
@@ -67,7 +69,7 @@ def settings_of(request: Request) -> Settings:
 
 
 def decisions_of(request: Request, subject: str, most: int = 50) -> list[Kept]:
-    """The newest decisions about a subject of ``decisions/kinds.py``, such as ``about_exception(...)``."""
+    """The newest decisions about a subject of ``decisions/decision_kinds.py``, such as ``about_exception(...)``."""
     store = site_of(request).store
     return store.recent(most, about=subject) if store.exists else []
 
@@ -142,6 +144,11 @@ def size(count: int) -> str:
     return f"{amount:,.1f} GB"
 
 
+def said(arguments: Arguments) -> list[tuple[str, Any]]:
+    """What a decision says, by argument: what a person typed or chose, without hashes and sizes."""
+    return [(name, value) for name, value in arguments.model_dump(exclude=_UNSAID).items() if value]
+
+
 @cache
 def templates() -> Environment:
     """The templates of the pages. Everything is escaped, whatever the file is called; a name that is not given is an error."""
@@ -149,7 +156,7 @@ def templates() -> Environment:
         loader=PackageLoader("hr_centra_pipeline.pages"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
-    environment.filters |= {**FILTERS, "size": size, "json": json.dumps}
+    environment.filters |= {**FILTERS, "size": size, "json": json.dumps, "said": said}
     environment.globals |= {
         "addresses": page_addresses, "navigation": NAVIGATION, "style": style_address,
     }  # fmt: skip

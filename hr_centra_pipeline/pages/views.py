@@ -6,6 +6,7 @@ Each function reads one snapshot of the publication, and answers the name of a t
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -15,15 +16,18 @@ from itertools import groupby
 from typing import Any
 
 from hr_centra_pipeline.core import page_addresses
+from hr_centra_pipeline.core.codes import needs_approval
 from hr_centra_pipeline.core.exception_kinds import EXCEPTION_KINDS
 from hr_centra_pipeline.core.kinds import OWNERS
+from hr_centra_pipeline.core.words import effect_text
 from hr_centra_pipeline.pages import finding, warehouse_lists, worklist
+from hr_centra_pipeline.pages.manual import manual_section
 from hr_centra_pipeline.pages.page_file import Row, one, parsed, publication, rows
-from hr_centra_pipeline.pages.words import at, words
+from hr_centra_pipeline.pages.page_words import at, words
 from hr_centra_pipeline.pages.worklist import Assigned, Filter
 from hr_centra_pipeline.publishing.page_tables import EXCEPTION_STATES
 from hr_centra_pipeline.publishing.refund_sentence import refund_sentence, wait_sentence
-from hr_centra_pipeline.reconciliation.story import Reported, read_story
+from hr_centra_pipeline.reconciliation.story import Reported, Story, read_story
 
 Query = Mapping[str, str]
 _OLD_AFTER = timedelta(hours=3)
@@ -78,7 +82,7 @@ def search(connection: sqlite3.Connection, query: Query) -> View:
     """Where a name leads: to the return, if there is one; else the list of those that have it."""
     q, after = query.get("q", "").strip()[:200], query.get("after", "")[:200]
     published = publication(connection)
-    given: dict[str, Any] = {"q": q, "after": after, "publication": published, "page_size": finding.PAGE}
+    given: dict[str, Any] = {"q": q, "after": after, "publication": published, "page_size": finding.PAGE, "found": None}
     if not q:
         return View("search.html", given)
     found = finding.find(connection, q, email_key=published["email_key"], after=after)
@@ -107,6 +111,7 @@ def one_return(connection: sqlite3.Connection, return_id: str) -> View:
             "exceptions": [
                 asdict(trouble) | {"address": page_addresses.of_exception(trouble.exception_id)} for trouble in story.exceptions
             ],
+            "to_approve": _to_approve(story), "can_adopt": _is_before_cutover(story),
             "timeline": [
                 (day, list(lines)) for day, lines in groupby(story.timeline, lambda line: f"{line.at:%A, %Y-%m-%d}")
             ],
@@ -143,7 +148,7 @@ def worklist_page(connection: sqlite3.Connection, query: Query, assigned: Assign
         {
             "publication": publication(connection), "wanted": wanted, "after": after, "page": found, "page_size": worklist.PAGE,
             "counts": worklist.counts(connection, wanted, assigned), "teams": OWNERS, "states": EXCEPTION_STATES,
-            "kinds": list(EXCEPTION_KINDS), "people": people, "here": wanted.address(after=after),
+            "kinds": list(EXCEPTION_KINDS), "people": people,
         },
     )  # fmt: skip
 
@@ -157,6 +162,12 @@ def one_exception(connection: sqlite3.Connection, exception_id: str, assigned: A
             f"The last sync knows no exception {exception_id}: it was closed more than 90 days ago, or never was.",
         )
     found = parsed(row, "history")
+    meaning = manual_section("exceptions", row["kind"])
+    of_return = None
+    if row["return_id"]:
+        of_return = one(connection, "select story from returns where return_id = $id", {"id": row["return_id"]})
+    story = read_story(of_return["story"]) if of_return else None
+    is_open = row["state"] != "closed"
     return View(
         "exception.html",
         {
@@ -164,9 +175,36 @@ def one_exception(connection: sqlite3.Connection, exception_id: str, assigned: A
             "evidence": list(_flat(json.loads(row["evidence"] or "{}"))),
             "return_address": page_addresses.of_return(row["return_id"]) if row["return_id"] else None,
             "worklist_address": Filter(team=row["owner_team"]).address(),
-            "manual_address": page_addresses.of_manual("exceptions", row["kind"]),
+            "manual_address": page_addresses.of_manual("exceptions", row["kind"]), "meaning": meaning,
+            "forms_for": set(_COMMAND.findall(f"{row['next_step']} {meaning.striptags()}")) if is_open else set(),
+            "to_approve": _to_approve(story, row["return_item_id"]) if story and is_open else [],
+            "can_adopt": story is not None and is_open and _is_before_cutover(story),
+            "guarded": next(iter(_GUARDED.findall(row["next_step"])), ""),
         },
     )  # fmt: skip
+
+
+_COMMAND = re.compile(r"\bhr-centra (approve|adopt|tie|raise|reorder|pay-instead)\b")
+"""A command that a next step or the manual names: its form is offered. Nothing is decided by it."""
+_GUARDED = re.compile(r"\bhr-centra raise (credit_note|inventory_adjustment|exchange_order|status_update)\b")
+
+
+def _to_approve(story: Story, unit: str | None = None) -> list[Row]:
+    """What waits for an approval: of one unit, with what belongs to the whole return, or of all of them."""
+    return [
+        {
+            "effect_key": sent.effect_key, "approval_sha256": None, "amount": sent.amount, "currency": sent.currency,
+            "what": f"{effect_text(sent.effect_kind)} of {sent.return_item_id or 'the return'}: {sent.reason}",
+        }
+        for sent in story.sent
+        if sent.state == "planned" and needs_approval(sent.reason_code) and unit in (None, sent.return_item_id)
+    ]  # fmt: skip
+
+
+def _is_before_cutover(story: Story) -> bool:
+    return any(wait.reason_code == "before_cutover" for wait in story.waits) or any(
+        sent.reason_code == "before_cutover" and sent.state == "planned" for sent in story.sent
+    )
 
 
 def _flat(value: object, name: str = "") -> Iterator[tuple[str, str]]:
@@ -189,9 +227,9 @@ def warehouse(connection: sqlite3.Connection, query: Query) -> View:
     """What is on its way, where each unit goes, and what is held."""
     known = warehouse_lists.warehouses(connection)
     where, box = _known(query.get("warehouse", ""), known), query.get("box", "").strip()[:200]
-    boxes = warehouse_lists.boxes(connection, where, after=query.get("boxes", ""))
-    for parcel in boxes.rows:
-        named = parcel["shipment_id"] or parcel["tracking"] or parcel["bag"] or warehouse_lists.NO_BOX
+    boxes = None if box else warehouse_lists.boxes(connection, where, after=query.get("boxes", ""))
+    for parcel in boxes.rows if boxes else []:
+        named = parcel["shipment_id"] or parcel["parcel"] or parcel["loose_bag"] or warehouse_lists.NO_BOX
         parcel["title"], parcel["address"] = _box_title(parcel), page_addresses.of_warehouse(warehouse=where, box=named)
         _link_returns(parcel["arrivals"])
     under_way = warehouse_lists.arrivals(connection, where, box, after=query.get("units", "")) if box else None
@@ -245,9 +283,9 @@ def _known(given: str, known: Sequence[str]) -> str:
 def _box_title(parcel: Row) -> str:
     if parcel["shipment_id"]:
         return f"Box {parcel['shipment_id']}"
-    if parcel["tracking"]:
-        return f"Parcel {parcel['tracking']}"
-    return f"Bag {parcel['bag']}" if parcel["bag"] else "Not in a box, bag or parcel yet"
+    if parcel["parcel"]:
+        return f"Parcel {parcel['parcel']}"
+    return f"Bag {parcel['loose_bag']}" if parcel["loose_bag"] else "Not in a box, bag or parcel yet"
 
 
 def _link_returns(found: Sequence[Row]) -> None:
@@ -258,10 +296,11 @@ def _link_returns(found: Sequence[Row]) -> None:
 _AREAS = {
     "sync": ("Syncs", "operations"), "sources": ("Sources", "operations"), "gaps": ("What is not covered", "exceptions"),
     "quota": ("Centra’s quota", "operations"), "in_doubt": ("In doubt", "exceptions"),
-    "contract": ("Centra’s schema", "operations"), "drift": ("Words that are not known", "operations"),
+    "contract": ("Centra’s schema", "operations"), "quarantine": ("Rows set aside", "exceptions"),
+    "drift": ("Words that are not known", "operations"),
     "inbox": ("Webhooks", "events"),
 }  # fmt: skip
-_SECTIONS = {"gaps": "source_not_covered", "in_doubt": "write_in_doubt"}
+_SECTIONS = {"gaps": "source_not_covered", "in_doubt": "write_in_doubt", "quarantine": "quarantined_row"}
 
 
 def health(connection: sqlite3.Connection, now: datetime, waiting: int) -> View:

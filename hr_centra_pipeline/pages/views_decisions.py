@@ -21,10 +21,10 @@ from hr_centra_pipeline.core.errors import ConfigurationError
 from hr_centra_pipeline.core.page_addresses import DECISIONS
 from hr_centra_pipeline.decisions import decision_files
 from hr_centra_pipeline.decisions.decision_files import StoredFile
+from hr_centra_pipeline.decisions.decision_kinds import KINDS, AddDocument, Login, TakeWorkbook, parsed
 from hr_centra_pipeline.decisions.decision_store import Decision, Who
-from hr_centra_pipeline.decisions.kinds import KINDS, AddDocument, Login, TakeWorkbook, parsed
 from hr_centra_pipeline.pages.forms import Form, Refused, local_path, posted
-from hr_centra_pipeline.pages.people import Right, Way
+from hr_centra_pipeline.pages.people_file import Right, Way
 from hr_centra_pipeline.pages.site import must_exist, page, settings_of, site_of
 from hr_centra_pipeline.pages.visitors import Visitor, visitor
 
@@ -155,7 +155,7 @@ async def keep_decision(request: Request) -> Response:
     right = _FORMS[kind].right
     if right is not None and not who.may(right):
         raise HTTPException(
-            403, f"You may look, note and assign. Whoever runs hr-centra can give you the right {right!r}."
+            403, f"You may look, note and assign. The person who runs hr-centra can give you the right {right!r}."
         )
     upload: tuple[str, bytes] | None = None
     if _FORMS[kind].has_file:

@@ -15,7 +15,7 @@ from starlette.routing import Route
 
 from hr_centra_pipeline.core import months
 from hr_centra_pipeline.core.page_addresses import FINANCE, of_month, of_worklist
-from hr_centra_pipeline.decisions.kinds import about_month
+from hr_centra_pipeline.decisions.decision_kinds import about_month
 from hr_centra_pipeline.pages.page_file import NothingPublished, Row, one, parsed, reading, rows
 from hr_centra_pipeline.pages.site import decisions_of, must_exist, page, settings_of
 from hr_centra_pipeline.publishing.pack import MANIFEST, SUMMARY, months_with_packs, read_manifest
@@ -32,7 +32,7 @@ _SUMMARY_POLICY = (
 )
 BLOCKERS: Mapping[str, str] = {
     "does_not_tie": of_worklist(team="finance"), "not_covered": of_worklist(kind="source_not_covered"),
-    "source_not_covered": of_worklist(kind="source_not_covered"),
+    "source_not_covered": of_worklist(kind="source_not_covered"), "dry_run": of_worklist(state="dry_run"),
 }  # fmt: skip
 """Where somebody goes to remove what blocks a close, by its code."""
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from starlette.requests import Request
 
-from hr_centra_pipeline.pages.people import RIGHTS, Person, Right, Way, user_id
+from hr_centra_pipeline.pages.people_file import RIGHTS, Person, Right, Way, user_id
 
 
 @dataclass(frozen=True)

@@ -50,22 +50,27 @@ def boxes(connection: sqlite3.Connection, warehouse: str, *, after: str = "", mo
             skipped = 0
     found = rows(
         connection,
-        """
-        select shipment_id, bag, tracking, carrier, destination, count(*) as units, min(expected_by) as expected_by,
-            max(sent_at) as sent_at, max(verdict = 'logistics_delay') as is_late
-        from arrivals where destination = $warehouse or $warehouse = ''
-        group by shipment_id, bag, tracking, carrier, destination
-        order by min(expected_by) is null, min(expected_by), shipment_id, bag, tracking, carrier, destination
+        f"""
+        select shipment_id, {_PARCEL} as parcel, {_BAG} as loose_bag, destination, min(carrier) as carrier, sum(units) as units,
+            min(expected_by) as expected_by, max(sent_at) as sent_at, max(is_late) as is_late
+        from (
+            -- In the order of its index, so that nothing is sorted.
+            select destination, shipment_id, tracking, bag, min(carrier) as carrier, count(*) as units,
+                min(expected_by) as expected_by, max(sent_at) as sent_at, max(verdict = 'logistics_delay') as is_late
+            from arrivals where destination = $warehouse or $warehouse = ''
+            group by destination, shipment_id, tracking, bag
+        )
+        group by shipment_id, 2, 3, destination
+        order by min(expected_by) is null, min(expected_by), shipment_id, 2, 3, destination
         limit $most offset $skipped
-        """,
+        """,  # noqa: S608 - our own text
         {"warehouse": warehouse, "most": most + 1, "skipped": skipped},
     )
-    query = """
+    query = f"""
         select * from arrivals
-        where shipment_id is $shipment_id and bag is $bag and tracking is $tracking and carrier is $carrier
-            and destination is $destination
+        where shipment_id is $shipment_id and {_PARCEL} is $parcel and {_BAG} is $loose_bag and destination is $destination
         order by return_item_id limit $most
-    """
+    """  # noqa: S608 - our own text
     left = LISTED
     for box in found[:most]:
         box["arrivals"] = rows(connection, query, {**{name: box[name] for name in _BOX}, "most": min(IN_A_BOX, left)})
@@ -73,7 +78,10 @@ def boxes(connection: sqlite3.Connection, warehouse: str, *, after: str = "", mo
     return Part(found[:most], cursor_text(skipped + most) if len(found) > most else None)
 
 
-_BOX = ("shipment_id", "bag", "tracking", "carrier", "destination")
+# A unit is in a box; if not, in a parcel of its own; if not, in a bag.
+_PARCEL = "case when shipment_id is null then tracking end"
+_BAG = "case when shipment_id is null and tracking is null then bag end"
+_BOX = ("shipment_id", "parcel", "loose_bag", "destination")
 
 
 def arrivals(connection: sqlite3.Connection, warehouse: str, named: str, *, after: str = "", most: int = UNITS) -> Part:

@@ -105,6 +105,17 @@ def write_pack(
     return _write(Content(connection, report, moment, policy_sha256, workbook_key(connection)), folder)
 
 
+def _documents(content: Content) -> list[dict[str, object]]:
+    """Supporting documents of the month, with the hashes by which their bytes are kept in the home."""
+    return content.ask(
+        """
+        select file_name, sha256, media_type, bytes, title, added_by, strftime(added_at, '%Y-%m-%dT%H:%M:%SZ') as added_at
+        from operations.documents where month = $month order by added_at, document_id
+        """,
+        {"month": content.month},
+    )
+
+
 def _write(content: Content, folder: Path) -> Pack:
     folder.mkdir(parents=True, exist_ok=True)
     workbook = f"month-end-{content.month}.xlsx"
@@ -131,11 +142,13 @@ def _write(content: Content, folder: Path) -> Pack:
         "is_over": content.is_over,
         "status": content.status,
         "standing": certificate.standing,
-        "signed_by": {one.role: one.by for one in certificate.signatures},
+        "signed_by": {one.role: one.signer for one in certificate.signatures},
+        "documents": _documents(content),
         "content_sha256": certificate.content_sha256,
         "sources_sha256": certificate.sources_sha256,
         "rollforward_ties": not content.report.breaks,
         "open_items": content.report.open_items,
+        "open_in_dry_run": content.report.dry_run_items,
         "late_items": content.report.late_items,
         "code_version": content.code_version,
         "policy_sha256": content.policy_sha256,

@@ -32,8 +32,6 @@ from hr_centra_pipeline.warehouse.database import Connection, Warehouse, run_sql
 
 Row = dict[str, Any]
 
-EMAIL_KEY = "pages.key"
-"""In the home, for its owner only: what e-mail addresses are turned into tokens with. The tokens are published, it is not."""
 _HERE = "hr_centra_pipeline.publishing"
 _AT_ONCE = 10_000
 _MOST_CLOSED = 50_000
@@ -65,7 +63,6 @@ def write_pages(warehouse: Warehouse, settings: Settings, now: datetime, policy_
     try:
         settings.published.mkdir(parents=True, exist_ok=True)
         with warehouse.transaction() as connection:
-            _write_key(connection, settings.home / EMAIL_KEY)
             try:
                 return _written(connection, path, settings, now, policy_sha256)
             except sqlite3.DatabaseError as error:
@@ -79,15 +76,6 @@ def write_pages(warehouse: Warehouse, settings: Settings, now: datetime, policy_
             f"{path}: what the pages read could not be written ({error}). Make room, or see who has the file open; the next sync "
             "writes it again."
         ) from error
-
-
-def email_token(home: Path, address: str) -> str | None:
-    """The token by which ``names`` finds a person's returns; ``None``: nothing was published yet."""
-    try:
-        key = (home / EMAIL_KEY).read_text(encoding="utf-8").strip()
-    except OSError:
-        return None
-    return hashlib.sha256((key + address.strip().lower()).encode()).hexdigest()[:24]
 
 
 def normalized_name(text: str) -> str:
@@ -438,6 +426,7 @@ def _blocks(row: Row, *, is_over: bool) -> list[Row]:
         ("not_covered", row["uncovered"], "{} components of the month end are not covered by what was read."),
         ("does_not_tie", row["untied"], "{} components of the month end do not tie."),
         ("source_not_covered", row["uncovered_sources"], f"{{}} sources do not cover the month{example}."),
+        ("dry_run", row["dry_run_items"], "{} were left open only because nothing was sent (dry run)."),
     )
     return [{"code": code, "count": count, "text": text.format(count)} for code, count, text in found if count]
 
@@ -452,22 +441,3 @@ def _health(connection: Connection, settings: Settings, now: datetime) -> Iterat
     ]  # fmt: skip
     for place, row in enumerate(rows, start=1):
         yield row | {"place": place}
-
-
-def _write_key(connection: Connection, path: Path) -> None:
-    """Keep the key of this database's tokens beside it, for the search by e-mail address."""
-    row = connection.execute("select value from meta.keys where name = 'personal'").fetchone()
-    if row is None:
-        return
-    try:
-        if path.read_text(encoding="utf-8") == row[0]:
-            return
-    except OSError:
-        pass
-    new = path.with_name(f"{path.name}.new")
-    new.unlink(missing_ok=True)
-    with os.fdopen(
-        os.open(new, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600), "w", encoding="utf-8"
-    ) as file:
-        file.write(str(row[0]))
-    new.replace(path)

@@ -5,9 +5,9 @@
 -- not written again. now: the decision time; closed_since: how long ago one may have closed; most: closed ones that are kept.
 with
 open_exceptions as (
-    select
-        *, case when coalesce(evidence ->> 'waits_for_live', 'false') = 'true' then 'dry_run' else 'open' end as state
-    from reconciliation.exceptions
+    select *, 'open' as state from reconciliation.exceptions
+    union all by name
+    select *, 'dry_run' as state from reconciliation.dry_run_items
 ),
 
 -- One row per exception that is not open any more, as its history shows it.
@@ -44,10 +44,10 @@ shown_exceptions as (
 histories as (
     select
         exception_id,
-        list(struct_pack(
+        string_agg(to_json(struct_pack(
             event := event, "at" := instant_text("at"), "by" := "by", detail := subject::json ->> 'detail', proof := proof,
             note := note, decision := decision
-        ) order by coalesce(run_number, 0), "at", rowid) as history,
+        ))::varchar, ',' order by coalesce(run_number, 0), "at", rowid) as history,
         arg_max(struct_pack(note := note, decision := decision, "by" := "by", "at" := "at"), (coalesce(run_number, 0), "at", rowid))
         filter (where event = 'noted') as last_note
     from reconciliation.exception_events
@@ -62,7 +62,7 @@ select
     instant_text(shown.due_at) as due_at, shown.overdue::integer as overdue, shown.detail, shown.next_step,
     delays.waits_for as waiting_for,
     json_merge_patch(coalesce(shown.evidence, '{}'), '{"waited_hours": null}')::varchar as evidence,
-    coalesce(to_json(histories.history)::varchar, '[]') as history,
+    json_list(histories.history)::varchar as history,
     histories.last_note.note as last_note, histories.last_note.decision as last_decision, histories.last_note."by" as noted_by,
     instant_text(histories.last_note."at") as noted_at, instant_text(shown.closed_at) as closed_at, shown.proof
 from shown_exceptions as shown

@@ -17,7 +17,7 @@ due_effects as (
 teams as (
     select return_id, return_item_id, arg_min(owner_team, (due_at, exception_id)) as owner_team
     from reconciliation.exceptions
-    where return_id is not null and coalesce(evidence ->> 'waits_for_live', 'false') <> 'true'
+    where return_id is not null
     group by return_id, return_item_id
 )
 

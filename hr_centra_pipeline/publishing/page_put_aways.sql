@@ -30,7 +30,9 @@ graded_units as (
             else 'external'
         end as movement,
         coalesce(pending.sendable_at, units.restock_due_at) as due_at,
-        coalesce(pending.blocked_by, case when unit_bookings.last_one.state <> 'confirmed' then unit_bookings.last_one.reason end) as why,
+        coalesce(
+            pending.blocked_by, case when unit_bookings.last_one.state <> 'confirmed' then unit_bookings.last_one.reason end
+        ) as why,
         unit_bookings.last_one.confirmed_at as confirmed_at
     from effects.units as units
     join staging.return_items as items using (return_item_id)

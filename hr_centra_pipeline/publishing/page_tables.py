@@ -110,9 +110,7 @@ PUBLICATION = PageTable(
         "batch": whole("up to which batch the last reconciliation had looked at what was landed"),
         "currencies": text("JSON: the currencies that returns are in, the most frequent first"),
         "cutover": text("returns started before this time are observed, never acted on", null=True),
-        "email_key": text(
-            "key of the tokens that stand for e-mail addresses, so that an address can be looked up", null=True
-        ),
+        "email_key": text("key of the tokens of e-mail addresses, so that an address can be looked up", null=True),
         "rewritten": whole("returns that were written this time"),
     },
     ("only",),
@@ -247,7 +245,13 @@ ARRIVALS = PageTable(
         "row_hash": _ROW_HASH,
     },
     ("return_item_id",),
-    ("expected_by, return_item_id", "shipment_id", "tracking", "bag", "return_id"),
+    (
+        "destination, shipment_id, tracking, bag, carrier, expected_by, sent_at, verdict",
+        "shipment_id",
+        "tracking",
+        "bag",
+        "return_id",
+    ),
 )
 
 PUT_AWAYS = PageTable(
@@ -276,7 +280,12 @@ PUT_AWAYS = PageTable(
         "row_hash": _ROW_HASH,
     },
     ("return_item_id",),
-    ("graded_at, return_item_id", "warehouse, graded_at, return_item_id", "return_id"),
+    (
+        "graded_at, return_item_id",
+        "warehouse, graded_at, return_item_id",
+        "warehouse, movement, booked_at",
+        "return_id",
+    ),
 )
 
 HOLDS = PageTable(

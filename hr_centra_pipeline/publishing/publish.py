@@ -29,6 +29,7 @@ _STATE = {
     "landing.centra_differences": "",
     "quarantine.rejected_rows": "",
     "operations.contract": "",
+    "operations.documents": "",
     "push.ledger": "",
     "push.packets": "payload",
     "push.attempts": "request, response",

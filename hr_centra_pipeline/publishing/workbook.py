@@ -382,6 +382,11 @@ def _open_items(sheet: Sheet, content: Content) -> None:
     )  # fmt: skip
     rows = content.rows("open_items", order="kind")
     sheet.table(shape, ({**row, "check": content.check_of(row["exception_id"])} for row in rows), empty="None.")
+    if content.report.dry_run_items:
+        sheet.heading(
+            "Open only because nothing was sent (dry run): in no other figure, and nothing to do before going live"
+        )
+        sheet.table(_ITEM[:-1], content.rows("open_in_dry_run", order="kind"), filters=False, freeze=False)
     sheet.sheet.print_area(0, 0, sheet.row, len(_ITEM) + len(_ENTERED) - 1)
 
 
@@ -588,7 +593,7 @@ _SIGN_OFF = [Column("", "", width) for width in (32, 30, 20, 44, 10)]
 _SIGNATURES = columns(
     """
     Role    | role    | 12 | text
-    Name    | by      | 12 | text
+    Name    | by      | 40 | text
     Signed  | at      | 20 | instant
     Comment | comment | 44 | words
     """
@@ -626,7 +631,7 @@ def _sign_off(sheet: Sheet, content: Content) -> None:
         sheet.line("Hash of the frozen tables", certificate.content_sha256 or "")
         sheet.line("Hash of their sources", certificate.sources_sha256 or "")
     sheet.heading("Signatures")
-    signatures = [vars(one) for one in certificate.signatures]
+    signatures = [{**vars(one), "by": one.signer} for one in certificate.signatures]
     sheet.table(_SIGNATURES, signatures, filters=False, freeze=False, empty="Not signed yet.")
     if certificate.moved:
         sheet.heading("Changed after the close, beyond the tolerance: no longer certified")

@@ -70,10 +70,11 @@ def take_workbooks(warehouse: Warehouse, settings: Settings, now: datetime) -> l
     what came of it. Good rows are taken although others are refused. The same workbook twice changes nothing.
     """
     found = in_folder(settings.workbooks, (_ENDING, *_OTHER_ENDINGS))
-    return [_take(warehouse, path, now) for path in found]
+    return [take_workbook(warehouse, path, now) for path in found]
 
 
-def _take(warehouse: Warehouse, path: Path, now: datetime) -> WorkbookReport:
+def take_workbook(warehouse: Warehouse, path: Path, now: datetime) -> WorkbookReport:
+    """Take one workbook that is there; moves it as :func:`take_workbooks` does."""
     name = shown(path.name)
     with warehouse.transaction() as connection:
         key = workbook_key(connection)

@@ -9,7 +9,7 @@ import getpass
 import os
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import ROUND_UP, Decimal
 
@@ -37,20 +37,33 @@ def machine_user() -> str:
 
 @dataclass(frozen=True)
 class Signature:
-    """Who decides, why, when. ``recorded_by``: the machine's user that typed it."""
+    """Who decides, why, when. ``recorded_by``: the machine's user that typed it, or who was logged in.
+
+    ``identities``: every other name by which who decides is known: user id, machine users.
+    """
 
     by: str
     why: str
     at: datetime
+    recorded_by: str = field(default_factory=machine_user)
+    identities: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         if not self.by.strip() or not self.why.strip():
             raise ConfigurationError("--by and --why: say who decides and why; both are kept.")
 
-    @property
-    def recorded_by(self) -> str:
-        """The user of this machine."""
-        return machine_user()
+    def is_also(self, name: str) -> bool:
+        """Whether a name is another one of who decides."""
+        return name.strip().casefold() in {one.strip().casefold() for one in (self.by, *self.identities)}
+
+
+@dataclass(frozen=True)
+class AsShown:
+    """What the approver of an effect saw of it."""
+
+    approval_sha256: str | None
+    amount: Decimal | None
+    currency: str | None
 
 
 # ---------------------------------------------------------------- approvals
@@ -72,6 +85,7 @@ def approve(
     *,
     keys: Sequence[str] = (),
     effect_types: Sequence[str] = (),
+    as_shown: Mapping[str, AsShown] | None = None,
 ) -> list[Effect]:
     """Let effects through: those named by effect key, unit, return or order number, or all that wait of these types.
 
@@ -79,8 +93,11 @@ def approve(
     was meant as it is now. Each approval is for the effect as it is now, with the fee and shipping that leave with it, and for
     the reasons for which it waits: when anything of that changes or another reason comes, it needs another.
 
+    ``as_shown``: by effect key, what the approver saw; ``None``: the list as it is now.
+
     Raises:
-        ConfigurationError: the approver planned or configured it, or nothing of what was named waits for an approval.
+        ConfigurationError: the approver planned or configured it, nothing of what was named waits for an approval, or an effect
+            is no longer what its approver saw.
     """
     refuse_own_work(connection, signature)
     resumed = [key for key in keys if key.startswith("PK") and _approve_packet(connection, signature, key)]
@@ -92,9 +109,30 @@ def approve(
     ]
     if not found and not resumed:
         named = ", ".join([*keys, *effect_types]) or "nothing"
-        raise ConfigurationError(f"{named}: nothing of it waits for an approval. `hr-centra approve` lists what does.")
+        raise ConfigurationError(
+            f"{named}: nothing of it waits for an approval. `hr-centra approve` lists what does.", code="nothing_waits"
+        )
+    if as_shown is not None:
+        _refuse_changed(connection, [effect.effect_key for effect in found], as_shown)
     _keep(connection, signature, [effect.effect_key for effect in found])
     return found
+
+
+def _refuse_changed(connection: Connection, effect_keys: Sequence[str], as_shown: Mapping[str, AsShown]) -> None:
+    rows = connection.execute(
+        "select effect_key, approval_sha256, amount, currency from sendable_effects"
+        " where effect_key in (select unnest($effect_keys::varchar[])) order by effect_key",
+        {"effect_keys": list(effect_keys)},
+    ).fetchall()
+    for effect_key, sha256, amount, currency in rows:
+        seen = as_shown.get(effect_key)
+        is_same = seen is not None and (seen.amount, seen.currency) == (amount, currency)
+        if seen is None or not is_same or seen.approval_sha256 not in (None, sha256):
+            now = f" It is {amount} {currency} now." if amount is not None and currency else ""
+            raise ConfigurationError(
+                f"{effect_key}: it changed since the page showed it, or was not on it.{now} Look at it again, then approve it.",
+                code="changed_since_shown",
+            )
 
 
 def refuse_own_work(connection: Connection, signature: Signature) -> None:
@@ -107,16 +145,19 @@ def refuse_own_work(connection: Connection, signature: Signature) -> None:
         "select started_by, policy_changed_by from push.pushes order by real_started_at desc limit 1"
     ).fetchone()
     if row is None:
-        raise ConfigurationError("There is no plan yet: run `hr-centra sync` first.")
+        raise ConfigurationError("There is no plan yet: run `hr-centra sync` first.", code="no_plan")
     planned_by, changed_by = row
     if changed_by is None:
         raise ConfigurationError(
             "The policy does not say who changed it last, so it is not known who may decide this: set changed_by "
-            "in it, and run `hr-centra sync`."
+            "in it, and run `hr-centra sync`.",
+            code="policy_unsigned",
         )
     for did, name in (("planned it", planned_by), ("changed the policy last", changed_by)):
-        if name and name.strip().casefold() == signature.by.strip().casefold():
-            raise ConfigurationError(f"--by {signature.by}: {name} {did}; another person has to decide.")
+        if name and signature.is_also(name):
+            raise ConfigurationError(
+                f"--by {signature.by}: {name} {did}; another person has to decide.", code="own_work"
+            )
 
 
 @makes("push.approvals", "One row per effect that a person approved.", kind="people")
@@ -253,8 +294,8 @@ def adopt(connection: Connection, signature: Signature, named: str) -> Adopted:
             f"{named} is already included, and everything hr-centra created for it still exists in Centra. Nothing to adopt."
         )
     connection.execute(
-        "insert into push.adoptions (return_id, adopted_by, why, adopted_at) values (?, ?, ?, ?)",
-        [return_id, signature.by, signature.why, signature.at],
+        "insert into push.adoptions (return_id, adopted_by, recorded_by, why, adopted_at) values (?, ?, ?, ?, ?)",
+        [return_id, signature.by, signature.recorded_by, signature.why, signature.at],
     )
     return Adopted(return_id, bool(is_before), gone)
 

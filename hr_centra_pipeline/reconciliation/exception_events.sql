@@ -2,7 +2,8 @@
 -- kind:  table
 -- grain: one row per event of an exception; append-only
 
--- What is open and was not, and what is said otherwise now than it was: owner ('assigned'), money or cause ('changed').
+-- What is open and was not, and what is said otherwise now than it was: owner ('assigned'), money, cause, or whether only the dry
+-- run holds it back ('changed').
 insert into reconciliation.exception_events by name
 with
 -- One row per open exception, with what the history keeps of it.
@@ -25,7 +26,8 @@ described_exceptions as (
             amount := amount::varchar,
             detail := detail,
             next_step := next_step,
-            evidence := evidence
+            evidence := evidence,
+            is_dry_run := is_dry_run
         )) as told_now
     from open_now
 )
@@ -51,9 +53,25 @@ left join closings on closings.counterpart = described_exceptions.exception_id a
 where not coalesce(before.is_open, false)
     or [
         before.told ->> 'owner_team', before.told ->> 'currency', before.told ->> 'amount', before.told ->> 'class',
-        before.told ->> 'cause', before.told ->> 'culprit'
-    ] is distinct from [owner_team, currency, amount::varchar, class, cause, culprit]
+        before.told ->> 'cause', before.told ->> 'culprit', before.is_dry_run::varchar
+    ] is distinct from [owner_team, currency, amount::varchar, class, cause, culprit, described_exceptions.is_dry_run::varchar]
 order by opens_at, exception_id;
+
+-- What the dry run held back and is not found any more: nothing proves that it is over, so it is open like any other.
+insert into reconciliation.exception_events by name
+select
+    exception_id,
+    'changed' as event,
+    $now as "at",
+    'hr-centra' as "by",
+    past_exceptions.kind,
+    json_merge_patch(told, '{"is_dry_run": false}')::varchar as subject,
+    $run as run_number,
+    $now as recorded_at
+from past_exceptions
+semi join (select exception_id from closings where proof is null) as unproven_exceptions using (exception_id)
+where is_dry_run
+order by exception_id;
 
 insert into reconciliation.exception_events by name
 select

@@ -10,7 +10,9 @@ create or replace temp table findings (
     kind varchar, subject varchar, identity varchar, class varchar, cause varchar, culprit varchar,
     return_id varchar, return_item_id varchar, order_number varchar, sku varchar,
     currency varchar, amount decimal(18, 4), fact_at timestamptz, window_hours bigint,
-    detail varchar, next_step varchar, evidence json
+    detail varchar, next_step varchar, evidence json,
+    -- Nothing but the dry run holds it back: nobody has anything to do before its effect type is live. Null: no.
+    is_dry_run boolean
 );
 
 create or replace temp macro units_text(units) as units || case when units = 1 then ' unit' else ' units' end;
@@ -161,10 +163,9 @@ select
         'state',
         due_effects.state,
         'packet_key',
-        due_effects.packet_key,
-        'waits_for_live',
-        case when reasons.class is null and due_effects."mode" = 'dry_run' and due_effects.state = 'planned' then true end
+        due_effects.packet_key
     )) as evidence,
+    reasons.class is null and due_effects."mode" = 'dry_run' and due_effects.state = 'planned' as is_dry_run,
     coalesce(
         due_effects.why,
         case when due_effects."mode" <> 'live' then 'its effect type is in mode ' || due_effects."mode" end,

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
+from hr_centra_pipeline.core.errors import ConfigurationError
 from hr_centra_pipeline.reconciliation.reconcile import next_run
 from hr_centra_pipeline.warehouse.database import Connection
 
@@ -72,6 +73,29 @@ def append(connection: Connection, notes: Iterable[Note], now: datetime) -> Note
             )  # fmt: skip
             taken += 1
     return NotesReport(taken, unchanged, tuple(refused))
+
+
+def assign(
+    connection: Connection, exception_id: str, assignee: str | None, *, by: str, note: str | None, now: datetime
+) -> None:
+    """Append who takes care of an exception: a user id, or ``team:finance``; ``None``: nobody any more. It stays when it reopens.
+
+    Raises:
+        ConfigurationError: there is no such exception.
+    """
+    row = connection.execute(
+        "select any_value(kind) from reconciliation.exception_events where exception_id = ?", [exception_id]
+    ).fetchone()
+    if row is None or row[0] is None:
+        raise ConfigurationError(f"{exception_id}: there is no such exception.", code="unknown_exception")
+    connection.execute(
+        """
+        insert into reconciliation.exception_events by name
+        select ? as exception_id, 'handed_over' as event, ? as "at", ? as "by", ? as note, ? as kind, ? as run_number,
+            ? as recorded_at, ? as assigned_to
+        """,
+        [exception_id, now, by, note, row[0], next_run(connection), now, assignee],
+    )
 
 
 def _refusal(note: Note, is_open: bool) -> str | None:

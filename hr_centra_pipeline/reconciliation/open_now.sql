@@ -15,6 +15,7 @@ select
         where event in ('opened', 'reopened', 'changed', 'assigned')
     )
         as told,
+    coalesce(told ->> 'is_dry_run', 'false') = 'true' as is_dry_run,
     count(*) filter (where event in ('opened', 'reopened')) > count(*) filter (where event = 'closed') as is_open,
     (arg_max(decision, (run_number, rowid)) filter (where event = 'closed') is not distinct from 'write_off')
         as is_written_off
@@ -41,7 +42,7 @@ named_findings as (
             coalesce(findings.return_item_id, ''),
             coalesce(findings.order_number, '')
         ]), 3) as exception_id,
-        findings.* exclude (window_hours, next_step, evidence) replace (
+        findings.* exclude (window_hours, next_step, evidence, is_dry_run) replace (
             findings.detail
             || case when findings.detail <> corrections.detail then '. ' || corrections.detail else '' end as detail
         ),
@@ -65,7 +66,8 @@ named_findings as (
                     )
             else '{}'
         end) as evidence,
-        next_step || ' More: docs/exceptions.md#' || findings.kind as next_step,
+        next_step,
+        coalesce(findings.is_dry_run, false) as is_dry_run,
         coalesce(findings.window_hours, rules.window_hours) as window_hours,
         rules.owner_team, rules.precedence
     from findings

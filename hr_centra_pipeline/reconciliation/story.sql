@@ -317,20 +317,25 @@ where "at" is not null;
 -- One row per return and open exception that is about it, or about its order and no return.
 create or replace temp table story_exceptions as
 with
+open_exceptions as (
+    select *, 'open' as state from reconciliation.exceptions
+    union all by name
+    select *, 'dry_run' as state from reconciliation.dry_run_items
+),
+
 pairs as (
-    select return_id, exception_id from reconciliation.exceptions semi join story_returns using (return_id)
+    select return_id, exception_id from open_exceptions semi join story_returns using (return_id)
     union
     select story_orders.return_id, exception_id
-    from reconciliation.exceptions
+    from open_exceptions
     join story_orders using (order_number)
-    where exceptions.return_id is null
+    where open_exceptions.return_id is null
 )
 
 select
-    pairs.return_id, exceptions.* exclude (return_id),
-    case when coalesce(evidence ->> 'waits_for_live', 'false') = 'true' then 'dry_run' else 'open' end as state
+    pairs.return_id, open_exceptions.* exclude (return_id)
 from pairs
-join reconciliation.exceptions using (exception_id);
+join open_exceptions using (exception_id);
 
 -- One row per unit that waits, and per return that the shopper has not handed in yet: for what, how long, and who must act.
 create or replace temp table story_waits as
@@ -546,7 +551,7 @@ units_of_returns as (
     select
         units.return_id, count(*) as units, any_value(units.express_code) as express_code,
         arg_min(value.currency, units.return_item_id) filter (where value.currency is not null) as currency,
-        list(struct_pack(
+        string_agg(to_json(struct_pack(
             return_item_id := units.return_item_id, sku := units.known_sku, product_name := units.product_name,
             order_number := units.order_number, refund_type := units.refund_type, exchange_sku := units.exchange_sku,
             reason := units.return_reason, disposition := units.disposition, condition := units.condition,
@@ -554,7 +559,7 @@ units_of_returns as (
             effects := coalesce(effects_of_units.effects, 'nothing yet'), currency := value.currency,
             paid := value.paid::varchar, given := value.given::varchar, refundable := value.refundable::varchar,
             root_order := value.root_order, chain_depth := value.chain_depth
-        ) order by units.return_item_id) as listed
+        ))::varchar, ',' order by units.return_item_id) as listed
     from story_units as units
     left join effects.value_given_back as value using (return_item_id)
     left join effects_of_units using (return_item_id)
@@ -578,13 +583,13 @@ amounts_by_side as (
 reports_of_returns as (
     select
         return_id,
-        list(
-            struct_pack(
+        string_agg(
+            to_json(struct_pack(
                 order_number := order_number, component := component, currency := currency, expected := expected::varchar,
                 happy_returns := happy_returns::varchar, centra := centra::varchar, provider := provider::varchar,
                 culprit := culprit, is_explained := is_explained, explained_by := explained_by,
                 within_tolerance := within_tolerance, rule := rule
-            ) order by
+            ))::varchar, ',' order by
                 order_number, currency, list_position(['items', 'tax', 'shipping', 'fee', 'exchange', 'total'], component)
         ) as listed
     from amounts_by_side group by return_id
@@ -593,26 +598,26 @@ reports_of_returns as (
 effects_of_returns as (
     select
         return_id,
-        list(struct_pack(
+        string_agg(to_json(struct_pack(
             effect_key := effect_key, effect_kind := effect_kind, return_item_id := return_item_id, order_number := order_number,
             state := state, is_external := is_foreign, currency := currency, amount := amount::varchar, centra_id := centra_id,
             packet_key := packet_key, planned_at := instant_text(planned_at), sent_at := instant_text(first_sent_at),
             confirmed_at := instant_text(confirmed_at), reason := reason, reason_code := reason_code
-        ) order by coalesce(first_sent_at, planned_at, updated_at), effect_kind, effect_key) as listed
+        ))::varchar, ',' order by coalesce(first_sent_at, planned_at, updated_at), effect_kind, effect_key) as listed
     from story_ledger where state <> 'withdrawn' group by return_id
 ),
 
 refunds_of_returns as (
     select
         return_id,
-        list(struct_pack(
+        string_agg(to_json(struct_pack(
             order_number := order_number, centra_return_id := centra_return_id, packet_key := packet_key,
             is_external := is_external, state := state, currency := currency, items := coalesce(items, 0)::decimal(18, 4)::varchar,
             voucher := voucher::decimal(18, 4)::varchar, shipping := shipping::decimal(18, 4)::varchar,
             fee := fee::decimal(18, 4)::varchar, total := total::varchar, paid := paid::decimal(18, 4)::varchar,
             pays_through := pays_through, paid_at := instant_text(paid_at),
             return_item_ids := coalesce(return_item_ids, [])
-        ) order by place) as listed,
+        ))::varchar, ',' order by place) as listed,
         sum(paid) filter (where state in ('paid', 'requested') and currency = first_currency) as paid,
         any_value(first_currency) as currency
     from (
@@ -627,17 +632,19 @@ waits_of_returns as (
         arg_min(code, (since, return_item_id)) as code,
         arg_min(until, (since, return_item_id)) as until,
         arg_min(must_act, (since, return_item_id)) as must_act,
-        list(struct_pack(
+        string_agg(to_json(struct_pack(
             return_item_id := return_item_id, code := code, words := words, reason := reason, reason_code := reason_code,
             since := instant_text(since), until := instant_text(until), verdict := verdict, must_act := must_act
-        ) order by since, return_item_id) as listed
+        ))::varchar, ',' order by since, return_item_id) as listed
     from story_waits group by return_id
 ),
 
 lines_of_returns as (
     select
         return_id, max("at") filter (where "at" <= $now) as changed_at,
-        list(struct_pack("at" := instant_text("at"), who := who, unit := unit, what := what) order by place) as listed
+        string_agg(
+            to_json(struct_pack("at" := instant_text("at"), who := who, unit := unit, what := what))::varchar, ',' order by place
+        ) as listed
     from story_lines group by return_id
 ),
 
@@ -645,11 +652,11 @@ exceptions_listed as (
     select
         return_id, count(*) filter (where state = 'open') as open_exceptions,
         arg_min(owner_team, (severity <> 'error', due_at, exception_id)) filter (where state = 'open') as owner_team,
-        list(struct_pack(
+        string_agg(to_json(struct_pack(
             exception_id := exception_id, kind := kind, state := state, owner_team := owner_team, severity := severity,
             currency := currency, amount := amount::varchar, opened_at := instant_text(opened_at), due_at := instant_text(due_at),
             detail := detail, next_step := next_step
-        ) order by opened_at, kind, exception_id) as listed
+        ))::varchar, ',' order by opened_at, kind, exception_id) as listed
     from story_exceptions group by return_id
 )
 
@@ -677,13 +684,13 @@ select
         started_at := instant_text(heads.started_at),
         dropoff_method := heads.dropoff_method,
         must_act := coalesce(troubles.owner_team, waits.must_act, 'nobody'),
-        units := coalesce(units.listed, []),
-        reports := coalesce(reports.listed, []),
-        sent := coalesce(sent.listed, []),
-        refunds := coalesce(refunds.listed, []),
-        waits := coalesce(waits.listed, []),
-        timeline := coalesce(lines.listed, []),
-        exceptions := coalesce(troubles.listed, [])
+        units := json_list(units.listed),
+        reports := json_list(reports.listed),
+        sent := json_list(sent.listed),
+        refunds := json_list(refunds.listed),
+        waits := json_list(waits.listed),
+        timeline := json_list(lines.listed),
+        exceptions := json_list(troubles.listed)
     ))::varchar as story
 from orders_of_returns as orders
 left join heads using (return_id)

@@ -96,6 +96,12 @@ class Time:
         """See ``Scans.sell``."""
         return {"orders": self._with_scans(lambda scans: scans.sell(int(body.get("orders", 1))))}
 
+    def correct(self, body: Body) -> Any:
+        """Happy Returns' support corrects fields of a return, a unit or a refund; the hour's export brings it."""
+        with self._shop() as shop:
+            changed = shop.correct(str(body["row"]), body["changes"])
+        return {**self._now(), "changed": changed}
+
     def _with_scans(self, act: Callable[[Any], Any]) -> Any:
         # Imported here: the shop is only needed when something happens in it.
         from hr_centra_pipeline.sandbox.shop.scans import Scans
@@ -129,5 +135,5 @@ def time_routes(sandbox: Sandbox) -> list[Route]:
         control_route("advance", time_.advance, "POST"), control_route("live", time_.live, "POST"),
         control_route("run", time_.run, "POST"), control_route("clock", time_.clock, "GET"),
         control_route("drain", time_.drain, "POST"), control_route("scan", time_.scan, "POST"),
-        control_route("sell", time_.sell, "POST"),
+        control_route("sell", time_.sell, "POST"), control_route("correct", time_.correct, "POST"),
     ]  # fmt: skip

@@ -186,6 +186,29 @@ def _move_stock(store: CentraStore, given: Given, at: datetime) -> int:
     )  # fmt: skip
 
 
+def _capture(store: CentraStore, given: Given, at: datetime) -> int:
+    """The money of a shipment that left without it is captured."""
+    shipment = store.row(
+        "select * from shipments where order_number = ? and shipped_at is not null and not is_captured order by id",
+        [_order_number(store, given)],
+    )
+    if shipment is None:
+        raise CentraRefusal("No shipment of this order is left to capture", ["order"])
+    with store.write():
+        store.pay(
+            shipment["order_number"], "CAPTURE", store.shipment_total(shipment), at,
+            shipment_id=shipment["id"], status="SUCCESS",
+        )  # fmt: skip
+        store.captured(shipment["id"], at)
+    return int(shipment["id"])
+
+
+def _allow(store: CentraStore, given: Given, _: datetime) -> int:
+    """Somebody corrects what Centra refused: an article that it does not sell, a shipment or a stock that is locked."""
+    store.allow(str(given["subject"]), given["target"])
+    return 1
+
+
 ACTS: Mapping[str, Callable[[CentraStore, Given, datetime], int]] = {
     "return": _return,
     "return_and_refund": _return_and_refund,
@@ -203,6 +226,8 @@ ACTS: Mapping[str, Callable[[CentraStore, Given, datetime], int]] = {
     "ship": _ship,
     "change_order": _change_order,
     "cancel_line": _cancel_line,
+    "capture": _capture,
+    "allow": _allow,
     "settle_requests": _answer_requests("refund"),
     "answer_requests": _answer_requests("refund", "capture", "cancel"),
 }

@@ -223,3 +223,11 @@ def write_policy(connection: Connection, policy: Policy, run_mode: RunMode) -> N
             marks = ", ".join([f"({', '.join('?' * len(values[0]))})"] * len(values))
             given = [value for row in values for value in row]
             connection.execute(f"insert into policy.{table} values {marks}", given)  # noqa: S608 - our own names
+
+
+def is_written(connection: Connection) -> bool:
+    """Whether a run has begun on this database: each writes its policy first, and whatever plans reads it."""
+    found = connection.execute(
+        "select 1 from information_schema.tables where table_schema = 'policy' and table_name = 'parameters'"
+    ).fetchone()
+    return found is not None

@@ -31,7 +31,7 @@ ARGUMENTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "a day that is none": (("backfill", "--from", "2026-02-30", "--to", "2026-03-01"), ("--from 2026-02-30", "like 2026-09-30")),
     "a day in words": (("backfill", "--from", "2026-02-01", "--to", "today"), ("--to today", "like 2026-09-30")),
     "days in the wrong order": (("backfill", "--from", "2026-03-01", "--to", "2026-02-01"), ("the first day is after the last one",)),
-    "days before the first partition": (("backfill", "--from", "2019-01-01", "--to", "2019-02-01"), ("name days from 2025-01-01 to today",)),
+    "days before the first partition": (("backfill", "--from", "2019-01-01", "--to", "2019-02-01"), ("name days from 2026-04-01 to today",)),
     "days that are not yet": (("backfill", "--from", "2026-09-01", "--to", "2026-12-01"), ("to today, 2026-09-30",)),
 }  # fmt: skip
 

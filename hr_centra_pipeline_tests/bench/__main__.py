@@ -8,7 +8,7 @@ import sys
 from rich.console import Console
 from rich.table import Table
 
-MEASURES = ("ingest", "sync", "hourly", "four_way", "month_end", "push", "reaction")
+MEASURES = ("ingest", "sync", "hourly", "four_way", "month_end", "push", "reaction", "pages", "page_file")
 
 
 def main() -> None:

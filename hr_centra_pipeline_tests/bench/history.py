@@ -155,7 +155,7 @@ _LANDED = (
                 'id', unit_number, 'quantity', 1, 'lineValue', {_money("price")},
                 'shipmentLine', json_object('id', unit_number),
                 'orderLine', json_object('id', line_id::varchar, 'taxPercent', '25'),
-                'appliedTaxRules', json_array(json_object('value', {_money("tax")}))
+                'appliedTaxRules', json_array(json_object('taxIncluded', {_money("tax")}, 'taxAdded', {_money("0")}))
             )))),
             'refundPaymentHistory', json_array(json_object(
                 'id', $returns + number, 'createdAt', any_value(refunded_at)::varchar, 'status', 'SUCCESS',

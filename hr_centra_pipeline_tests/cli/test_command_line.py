@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import re
 import shlex
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -204,3 +206,32 @@ def test_on_the_demo_nothing_of_a_real_shop_is_left_in_the_environment(tmp_path:
     assert settings.inbox == str(tmp_path / "demo" / "inbox.sqlite")
     assert not settings.alert_webhooks
     assert settings.mode == "live"
+
+
+# ---------------------------------------------------------------- tables as JSON
+
+PRINTS_A_TABLE = re.compile(r"DataTable\(|show_result\(")
+NO_JSON = {("demo",)}
+"""It ends on a screen, for people; `status --demo --json` has the figures."""
+
+
+def prints_a_table(command: Any) -> bool:
+    """Whether the code of a command, or of a module of the command line that it names, prints one."""
+    callback = inspect.unwrap(command.callback)
+    source = inspect.getsource(callback)
+    if callback.__module__ != main.__name__:  # its own functions, in the same module
+        called = [getattr(sys.modules[callback.__module__], name, None) for name in re.findall(r"\b(_\w+)\(", source)]
+        source += "".join(inspect.getsource(one) for one in called if inspect.isfunction(one))
+        return bool(PRINTS_A_TABLE.search(source))
+    named = re.findall(r"from hr_centra_pipeline\.cli\.(\w+) import|from hr_centra_pipeline\.cli import (\w+)", source)
+    folder = Path(main.__file__).parent
+    return any(PRINTS_A_TABLE.search((folder / f"{one or other}.py").read_text("utf-8")) for one, other in named)
+
+
+def test_wherever_a_table_is_printed_it_can_be_had_as_json() -> None:
+    with_table = {path for path, command in LEAVES.items() if path[0] != "sandbox" and prints_a_table(command)}
+    with_json = {path for path, command in LEAVES.items() if any("--json" in one.opts for one in command.params)}
+    decisions = {("raise",), ("adopt",), ("tie",), ("reorder",), ("pay-instead",)}  # in one module with `approve`
+    assert ("sync",) in with_table
+    assert ("inbox", "list") in with_table
+    assert with_table - with_json == NO_JSON | decisions

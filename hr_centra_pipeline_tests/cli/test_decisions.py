@@ -13,6 +13,7 @@ from hr_centra_pipeline.cli.main import app
 from hr_centra_pipeline.cli.month import run_export
 from hr_centra_pipeline.core.errors import ConfigurationError
 from hr_centra_pipeline.core.policy import load_policy
+from hr_centra_pipeline.decisions.decision_kinds import TieForm
 from hr_centra_pipeline.push import approvals
 from hr_centra_pipeline.push.approvals import Signature
 from hr_centra_pipeline.warehouse.database import Connection, Warehouse
@@ -41,7 +42,7 @@ _EITHER = "Give either --unit, once or more, for the units that the {} was for, 
     ],
 )  # fmt: skip
 def test_options_of_a_tie_that_do_not_go_together_are_named(
-    kind: decisions.TieKind, units: list[str], unrelated: bool, message: str
+    kind: TieForm, units: list[str], unrelated: bool, message: str
 ) -> None:
     with pytest.raises(ConfigurationError) as refused:
         decisions.tie("77", units, kind=kind, unrelated=unrelated, by="finance", why="seen")

@@ -112,4 +112,4 @@ def test_a_second_run_overwrites_nothing_and_says_what_exists(
     run(home, {})
     assert (home / "policy.toml").read_text(encoding="utf-8") == "mine"
     assert (home / ENVIRONMENT_FILE).read_text(encoding="utf-8") == "CENTRA_TOKEN=mine\n"
-    assert capsys.readouterr().out.count("left as it is") == 3
+    assert capsys.readouterr().out.count("left as it is") == 4

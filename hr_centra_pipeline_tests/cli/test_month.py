@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 from hr_centra_pipeline.cli.main import app
 from hr_centra_pipeline.core.errors import ConfigurationError, RunFailed
 from hr_centra_pipeline.core.policy import load_policy
+from hr_centra_pipeline.push.approvals import machine_user
 from hr_centra_pipeline.warehouse import watermarks
 from hr_centra_pipeline.warehouse.database import Warehouse
 from hr_centra_pipeline.warehouse.derived import forget_stale
@@ -53,7 +54,10 @@ def test_a_month_is_exported_closed_signed_by_two_people_and_opened_again(home: 
     command("sign", "--month", MONTH, "--as", "preparer", "--by", "Pia")
     assert "has signed 2026-03 as reviewer" in command("sign", "--month", MONTH, "--as", "reviewer", "--by", "Rune")
     assert manifest(home)["standing"] == "certified"
-    assert manifest(home)["signed_by"] == {"preparer": "Pia", "reviewer": "Rune"}
+    assert manifest(home)["signed_by"] == {
+        "preparer": f"Pia, typed by shell user {machine_user()}",
+        "reviewer": f"Rune, typed by shell user {machine_user()}",
+    }
     assert "signatures are void" in command(
         "close", "--month", MONTH, "--reopen", "--by", "Ada", "--why", "a late Return"
     )

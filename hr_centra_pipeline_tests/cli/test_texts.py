@@ -115,3 +115,19 @@ def test_an_alert_with_line_ends_and_half_a_character_leaves_as_a_mail(monkeypat
     mail.send("SKU\r\nBcc: x@evil.example", "half a character: \ud800")
     assert sent[0]["Subject"] == "[hr-centra] SKU Bcc: x@evil.example"
     assert sent[0]["Bcc"] is None
+
+
+def test_piped_progress_is_a_plain_line_for_each_step_and_nothing_in_between(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    log = logging.getLogger("hr_centra_pipeline.test")
+    with progress("Sync …") as line:
+        log.info("sync, step 1 of 2: Centra orders", extra={"is_step": True})
+        log.info("page 17 of orders")
+        line.update("Second sync …")
+        log.info("sync, step 1 of 2: Centra orders", extra={"is_step": True})
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert [re.sub(r"\(\d+ s\)", "(n s)", one) for one in err.splitlines()] == [
+        "Sync …", "sync, step 1 of 2: Centra orders (n s)", "Second sync …", "sync, step 1 of 2: Centra orders (n s)",
+    ]  # fmt: skip

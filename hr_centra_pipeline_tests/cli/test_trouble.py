@@ -129,10 +129,11 @@ def test_a_home_with_a_percent_sign_is_refused_by_name(tmp_path: Path, monkeypat
 
 def test_a_wrong_cron_line_is_reported_with_what_to_write(monkeypatch: pytest.MonkeyPatch) -> None:
     from hr_centra_pipeline.orchestration import jobs
+    from hr_centra_pipeline.orchestration.embedding import Embedding
 
     monkeypatch.setenv("HR_CENTRA_SYNC_CRON", "every hour")
     with pytest.raises(ConfigurationError, match="HR_CENTRA_SYNC_CRON='every hour': write a cron line of five fields"):
-        jobs._cron()
+        jobs._cron(Embedding())
 
 
 def test_a_policy_that_begins_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from hr_centra_pipeline.core.errors import ConfigurationError
+from hr_centra_pipeline.decisions.decision_kinds import WriteNote, parsed
 from hr_centra_pipeline.decisions.decision_store import Decision, DecisionStore, Who
-from hr_centra_pipeline.decisions.kinds import WriteNote, parsed
 
 ANNA = Who("anna@shop.example", "Anna Berg", "password", "10.0.0.7")
 

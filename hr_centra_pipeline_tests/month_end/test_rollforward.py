@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from hr_centra_pipeline.core import months
 from hr_centra_pipeline.core.errors import RunFailed
 from hr_centra_pipeline.month_end import close as closing
+from hr_centra_pipeline.warehouse.database import run_sql
 from hr_centra_pipeline.warehouse.tables.month_end_tables import MONTHLY
 from hr_centra_pipeline_tests.month_end.ledger_fixture import LedgerFixture, open_ledger, utc
 
@@ -62,18 +63,60 @@ def test_an_exception_is_new_in_the_month_in_which_it_opened_and_resolved_when_i
     assert moved(rolled(ledger, "2026-05", kind)) == {"opening": twelve, "resolved": twelve}
 
 
-def test_what_only_the_dry_run_holds_back_is_open_and_nobody_is_late(ledger: LedgerFixture) -> None:
-    waiting = {
-        **finding("return_without_credit_note", utc("2026-03-10"), "12.50"),
-        "evidence": '{"waits_for_live": true}',
-    }
+def test_what_only_the_dry_run_holds_back_is_a_list_of_its_own_until_it_goes_live(ledger: LedgerFixture) -> None:
     late = finding("return_without_credit_note", utc("2026-03-10"), "12.50", number=2)
+    waiting = {**finding("return_without_credit_note", utc("2026-03-10"), "7.00"), "is_dry_run": True}
     ledger.findings([waiting, late], utc("2026-03-20"))
-    ledger.compute("2026-03", "2026-04-10")
-    found = ledger.rows(
-        "select is_overdue, evidence ->> 'waits_for_live' as waits from month_end.open_items order by 1"
-    )
-    assert found == [{"is_overdue": False, "waits": "true"}, {"is_overdue": True, "waits": None}]
+    report = ledger.compute("2026-03", "2026-04-10")
+    assert (report.open_items, report.dry_run_items, report.breaks, report.is_clean) == (1, 1, [], False)
+    apart = "select amount, is_overdue from month_end.open_in_dry_run"
+    assert ledger.rows(apart) == [{"amount": Decimal(7), "is_overdue": False}]
+    kind = "return_without_credit_note"
+    twelve, both = (1, Decimal("12.5000")), (2, Decimal("19.5000"))
+    assert moved(rolled(ledger, "2026-03", kind)) == {"new": twelve, "closing": twelve}
+
+    # live: it is open in earnest, and somebody has a window's time from now on
+    ledger.findings([{**waiting, "is_dry_run": False}, late], utc("2026-04-20"))
+    report = ledger.compute("2026-04", "2026-04-20T12:00")
+    assert (report.open_items, report.dry_run_items, report.breaks) == (2, 0, [])
+    assert moved(rolled(ledger, "2026-04", kind)) == {
+        "opening": twelve, "reclassified": (1, Decimal("7.0000")), "closing": both,
+    }  # fmt: skip
+    overdue = "select amount, is_overdue from month_end.open_items where month = '2026-04' order by amount"
+    assert [row["is_overdue"] for row in ledger.rows(overdue)] == [False, True]
+    assert ledger.rows("select amount, overdue from reconciliation.exceptions order by amount") == [
+        {"amount": Decimal(7), "overdue": False}, {"amount": Decimal("12.5"), "overdue": True},
+    ]  # fmt: skip
+    # the past is as it was
+    ledger.compute("2026-03", "2026-04-20T12:00")
+    assert ledger.rows(apart) == [{"amount": Decimal(7), "is_overdue": False}]
+
+
+def test_a_month_in_dry_run_is_closed_with_a_reason_only_and_its_list_is_frozen(ledger: LedgerFixture) -> None:
+    waiting = {**finding("return_without_credit_note", utc("2026-03-10"), "7.00"), "is_dry_run": True}
+    ledger.findings([waiting], utc("2026-03-20"))
+    now = utc("2026-04-02")
+    with pytest.raises(RunFailed, match=r"2026-03 is not clean \(.*1 open only because nothing was sent\)"):
+        closing.close(ledger.connection, "2026-03", now, by="Pia", policy_sha256="")
+    closing.close(ledger.connection, "2026-03", now, by="Pia", policy_sha256="", accept="we go live in April")
+    (row,) = run_sql(ledger.connection, "hr_centra_pipeline.publishing", "page_months.sql").fetchall()
+    assert row[:2] == ("2026-03", "")
+    ledger.findings([{**waiting, "is_dry_run": False}], utc("2026-04-20"))
+    assert ledger.compute("2026-03", "2026-04-21").dry_run_items == 1, "as it was closed"
+    closing.sign(ledger.connection, "2026-03", now, role="preparer", by="Pia")  # the hash holds
+
+
+def test_what_the_dry_run_held_back_and_is_not_found_any_more_is_open_like_any_other(ledger: LedgerFixture) -> None:
+    waiting = {**finding("return_without_credit_note", utc("2026-03-10"), "7.00"), "is_dry_run": True}
+    ledger.findings([waiting], utc("2026-03-20"))
+    assert ledger.rows("select kind, severity, overdue from reconciliation.dry_run_items") == [
+        {"kind": "return_without_credit_note", "severity": "info", "overdue": False}
+    ]
+    assert ledger.rows("from reconciliation.exceptions") == []
+    ledger.findings([], utc("2026-03-25"))
+    assert ledger.rows("from reconciliation.dry_run_items") == []
+    assert ledger.rows("select amount from reconciliation.exceptions") == [{"amount": Decimal(7)}]
+    assert ledger.compute("2026-03", "2026-03-25").breaks == []
 
 
 def test_what_became_another_kind_moves_between_the_two_and_is_neither_new_nor_resolved(ledger: LedgerFixture) -> None:

@@ -11,10 +11,10 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from hr_centra_pipeline.core.errors import RunFailed
+from hr_centra_pipeline.core.errors import ConfigurationError, RunFailed
 from hr_centra_pipeline.definitions import defs
 from hr_centra_pipeline.orchestration import once, run_lock
-from hr_centra_pipeline.orchestration.partitions import is_backfill
+from hr_centra_pipeline.orchestration.partitions import window_of
 from hr_centra_pipeline.warehouse import lock
 from hr_centra_pipeline_tests.shops import EXAMPLE_POLICY, ShopScenario, shop_scenario
 
@@ -87,21 +87,9 @@ def test_a_second_backfill_is_refused_and_names_the_running_one(scenario: ShopSc
         backfill(scenario)
 
 
-@pytest.mark.parametrize(
-    ("tags", "expected"),
-    [
-        ({}, False),
-        ({"dagster/partition": "2026-09-30", "hr_centra/job": "sync"}, False),
-        ({"dagster/partition": "2026-09-29", "hr_centra/job": "sync"}, False),
-        ({"dagster/partition": "2026-09-29", "hr_centra/job": "sync", "dagster/backfill": "abc"}, True),
-        ({"dagster/partition": "2026-09-29"}, True),
-        ({"dagster/partition": "2026-09-30"}, False),
-        (
-            {"dagster/asset_partition_range_start": "2026-09-01", "dagster/asset_partition_range_end": "2026-09-30"},
-            True,
-        ),
-    ],
-)
-def test_what_counts_as_a_backfill(monkeypatch: pytest.MonkeyPatch, tags: dict[str, str], expected: bool) -> None:
-    monkeypatch.setenv("HR_CENTRA_NOW", "2026-09-30T12:00:00Z")
-    assert is_backfill(tags) is expected
+def test_a_backfill_reads_whole_days_and_is_refused_without_any() -> None:
+    days = {"dagster/asset_partition_range_start": "2026-09-01", "dagster/asset_partition_range_end": "2026-09-30"}
+    assert window_of(days) == (datetime(2026, 9, 1, tzinfo=UTC), datetime(2026, 10, 1, tzinfo=UTC))
+    for tags in ({}, {"dagster/partition": "2026-09"}):
+        with pytest.raises(ConfigurationError, match="A backfill reads days"):
+            window_of(tags)

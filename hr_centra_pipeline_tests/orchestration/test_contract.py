@@ -11,8 +11,9 @@ import pytest
 
 from hr_centra_pipeline.orchestration.asset_tables import LINES
 from hr_centra_pipeline.orchestration.assets import contract_assets, oversight
+from hr_centra_pipeline.orchestration.embedding import Embedding
 from hr_centra_pipeline.orchestration.markdown import as_text
-from hr_centra_pipeline.orchestration.run import Run
+from hr_centra_pipeline.orchestration.run import HrCentra
 from hr_centra_pipeline.sandbox.server import RunningSandbox, SandboxSettings, running_sandbox
 from hr_centra_pipeline_tests.shops import EXAMPLE_POLICY
 from hr_centra_pipeline_tests.sources.centra.schemas import FIVE, write_introspection
@@ -37,8 +38,8 @@ def checks() -> dict[str, Any]:
     """The checks of one run of the step and the standing alarms, by name."""
     with dg.instance_for_test() as instance:
         run = dg.materialize(
-            [*contract_assets.ASSETS, *oversight.CHECKS],
-            resources={"run": Run()},
+            [one.defined(Embedding()) for one in (*contract_assets.ASSETS, *oversight.CHECKS)],
+            resources={"hr_centra": HrCentra()},
             instance=instance,
             raise_on_error=False,
         )

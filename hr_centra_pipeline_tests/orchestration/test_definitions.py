@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import tomllib
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +14,14 @@ import pytest
 import yaml
 
 from hr_centra_pipeline.definitions import defs
-from hr_centra_pipeline.orchestration.asset_tables import POOL
-from hr_centra_pipeline.orchestration.assets import oversight
-from hr_centra_pipeline.orchestration.executor import in_process_behind_the_lock
-from hr_centra_pipeline.orchestration.jobs import SYNC, hourly_sync
-from hr_centra_pipeline.orchestration.partitions import more_tags
+from hr_centra_pipeline.orchestration.build import build_definitions
+from hr_centra_pipeline.orchestration.embedding import Embedding
+from hr_centra_pipeline.orchestration.jobs import SCHEDULE
+from hr_centra_pipeline.orchestration.partitions import SYNC_JOB, more_tags
 from hr_centra_pipeline.orchestration.presentation import FLOW, group_in_flow
 from hr_centra_pipeline.oversight.watch import RULES
 from hr_centra_pipeline.warehouse.tables import DERIVED
+from hr_centra_pipeline_tests.shops import EXAMPLE_POLICY
 
 ROOT = Path(__file__).parents[2]
 SNAPSHOT = Path(__file__).with_name("definitions.json")
@@ -116,10 +117,6 @@ def test_every_check_is_a_sentence_with_an_explanation(check: dg.AssetCheckKey) 
     assert _explained(check)
 
 
-def test_the_checks_that_are_a_step_of_their_own_run_in_the_pool() -> None:
-    assert [checks.op.pool for checks in oversight.CHECKS] == [POOL]
-
-
 def test_every_standing_alarm_is_a_check_of_a_table_that_exists() -> None:
     names = {check.name for check in GRAPH.asset_check_keys}
     assert set(RULES) <= names
@@ -139,13 +136,11 @@ def test_every_job_schedule_and_sensor_says_what_it_is_for() -> None:
     assert all(job.description for job in repository.get_all_jobs() if not job.name.startswith("__"))
 
 
-def test_runs_are_found_by_the_month_of_returns_that_they_are_about(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HR_CENTRA_NOW", "2026-10-02T12:00:00Z")
-    assert more_tags({"dagster/partition": "2026-10-02", "hr_centra/job": "sync"}) == {
-        "hr_centra/window/2026-10": "yes"
-    }
+def test_runs_are_found_by_the_month_of_returns_that_they_are_about() -> None:
+    now = datetime(2026, 10, 2, 12, tzinfo=UTC)
+    assert more_tags({"hr_centra/job": "sync"}, now, is_backfill=False) == {"hr_centra/window/2026-10": "yes"}
     history = {"dagster/asset_partition_range_start": "2026-08-30", "dagster/asset_partition_range_end": "2026-10-01"}
-    assert more_tags(history) == {
+    assert more_tags(history, now, is_backfill=True) == {
         **{f"hr_centra/window/2026-{month}": "yes" for month in ("08", "09", "10")}, "dagster/max_runtime": "604800",
     }  # fmt: skip
 
@@ -155,13 +150,13 @@ def test_every_declared_table_is_an_asset_of_the_same_name() -> None:
 
 
 @pytest.mark.parametrize("key", KEYS, ids=lambda key: key.to_user_string())
-def test_every_asset_has_owner_group_kinds_grain_and_the_pool(key: dg.AssetKey) -> None:
+def test_every_asset_has_owner_group_kinds_and_grain_and_no_pool(key: dg.AssetKey) -> None:
     node = GRAPH.get(key)
     assert node.owners
     assert node.group_name != "default"
     assert node.kinds
     assert node.description
-    assert node.pools == {POOL}
+    assert not node.pools  # a step that waits for its turn would keep the slot that the run before it needs
 
 
 @pytest.mark.parametrize(
@@ -173,28 +168,77 @@ def test_every_declared_table_shows_its_columns_and_is_checked(key: dg.AssetKey)
     assert any(check.asset_key == key for check in GRAPH.asset_check_keys)
 
 
-def test_landing_is_partitioned_by_day_with_today_and_runs_a_range_as_one_run() -> None:
-    landing = [GRAPH.get(key) for key in KEYS if key.path[0] == "landing"]
-    assert landing
-    for node in landing:
-        assert isinstance(node.partitions_def, dg.DailyPartitionsDefinition)
-        assert node.partitions_def.end_offset == 1
-        assert node.backfill_policy == dg.BackfillPolicy.single_run()
+@pytest.mark.parametrize("key", KEYS, ids=lambda key: key.to_user_string())
+def test_every_asset_has_a_code_version_and_links_to_files_that_exist(key: dg.AssetKey) -> None:
+    assert GRAPH.get(key).code_version
+    references = GRAPH.get(key).metadata["dagster/code_references"].code_references
+    assert all(Path(one.file_path).is_file() for one in references)
 
 
-def test_every_run_goes_through_the_lock_whatever_starts_it() -> None:
-    assert defs.executor is in_process_behind_the_lock
-    assert defs.resolve_job_def(SYNC.name).executor_def.name == in_process_behind_the_lock.name
+def test_a_code_version_is_that_of_the_table_s_own_sql() -> None:
+    linked = GRAPH.get(dg.AssetKey(["effects", "pending_credit_notes"])).metadata["dagster/code_references"]
+    labels = {one.label for one in linked.code_references}
+    assert "effects/credit_notes.sql" in labels
+    assert not any(label.startswith(("reconciliation/", "sources/")) for label in labels)
+
+
+def test_a_sync_needs_no_partition_and_a_range_of_days_or_months_is_one_run() -> None:
+    by_day = {key.to_user_string() for key in KEYS if isinstance(partitions_of(key), dg.DailyPartitionsDefinition)}
+    assert by_day == {"operations/backfill_reports"}
+    assert {key.path[0] for key in KEYS if isinstance(partitions_of(key), dg.MonthlyPartitionsDefinition)} == {
+        "month_end", "exports",
+    }  # fmt: skip
+    for key in KEYS:
+        if definition := partitions_of(key):
+            assert definition.end_offset == 1
+            assert GRAPH.get(key).backfill_policy == dg.BackfillPolicy.single_run()
+    assert defs.resolve_job_def(SYNC_JOB).partitions_def is None
+
+
+def partitions_of(key: dg.AssetKey) -> Any:
+    return GRAPH.get(key).partitions_def
+
+
+def embedding(home: Path, policy: str | None) -> Embedding:
+    if policy is not None:
+        (home / "policy.toml").write_text(policy, encoding="utf-8")
+    return Embedding(given={"HR_CENTRA_HOME": str(home), "HR_CENTRA_POLICY": str(home / "policy.toml")})
+
+
+def test_days_and_months_begin_where_the_first_pull_does_or_where_the_policy_says(tmp_path: Path) -> None:
+    example = EXAMPLE_POLICY.read_text(encoding="utf-8")
+    assert embedding(tmp_path, example).partitions("day").get_first_partition_key() == "2026-04-01"
+    earlier = embedding(tmp_path, f"{example}\n[backfill]\nfirst_day = 2024-02-10\n")
+    assert earlier.partitions("day").get_first_partition_key() == "2024-02-10"
+    assert earlier.partitions("month").get_first_partition_key() == "2024-02"
+
+
+def test_without_a_policy_the_code_location_loads_and_with_a_broken_one_it_says_so(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    a_year_ago = f"{datetime.now(UTC).year - 1}-01-01"
+    assert embedding(tmp_path, None).partitions("day").get_first_partition_key() == a_year_ago
+    assert not caplog.records
+    assert embedding(tmp_path, "cutover = yesterday").partitions("day").get_first_partition_key() == a_year_ago
+    (said,) = caplog.messages
+    assert "policy.toml" in said
+    assert "Traceback" not in caplog.text
+
+
+def test_our_jobs_run_in_one_process_and_no_executor_is_forced_on_another_deployment() -> None:
+    assert build_definitions().executor is None
+    assert defs.resolve_job_def(SYNC_JOB).executor_def.name == dg.in_process_executor.name
 
 
 def test_the_schedule_is_hourly_and_does_not_double_a_run() -> None:
+    hourly_sync = defs.resolve_schedule_def(SCHEDULE)
     assert hourly_sync.cron_schedule == "7 * * * *"
     with dg.instance_for_test() as instance:
         context = dg.build_schedule_context(instance)
         request = hourly_sync(context)
         assert isinstance(request, dg.RunRequest)
-        assert request.partition_key
-        instance.create_run_for_job(defs.resolve_job_def(SYNC.name), status=dg.DagsterRunStatus.STARTED)
+        assert request.partition_key is None
+        instance.create_run_for_job(defs.resolve_job_def(SYNC_JOB), status=dg.DagsterRunStatus.STARTED)
         assert isinstance(hourly_sync(context), dg.SkipReason)
 
 

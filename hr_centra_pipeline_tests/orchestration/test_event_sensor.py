@@ -13,9 +13,8 @@ import pytest
 from hr_centra_pipeline.definitions import defs
 from hr_centra_pipeline.inbox.inbox_store import Inbox, Received
 from hr_centra_pipeline.orchestration import event_sensor
-from hr_centra_pipeline.orchestration.event_sensor import sync_on_events
-from hr_centra_pipeline.orchestration.jobs import EVENT_SYNC, SYNC
-from hr_centra_pipeline.orchestration.partitions import follows_events, is_backfill
+from hr_centra_pipeline.orchestration.embedding import Embedding
+from hr_centra_pipeline.orchestration.partitions import EVENT_SYNC_JOB, SYNC_JOB, follows_events
 from hr_centra_pipeline.oversight import published
 from hr_centra_pipeline_tests.cases import mostly_slow
 from hr_centra_pipeline_tests.shops import EXAMPLE_POLICY
@@ -45,7 +44,7 @@ class Bench:
     def tick(self) -> dg.RunRequest | str:
         """What a tick asks for, or why nothing."""
         context = dg.build_sensor_context(self.instance, cursor=self.cursor)
-        found = sync_on_events(context)
+        found = event_sensor.sync_on_events(Embedding())(context)
         self.cursor = context.cursor
         assert isinstance(found, dg.RunRequest | dg.SkipReason)
         return str(found.skip_message) if isinstance(found, dg.SkipReason) else found
@@ -86,8 +85,7 @@ def test_a_burst_is_gathered_until_the_oldest_has_waited_for_the_debounce(bench:
     bench.came(NOW - SECOND)
     assert bench.tick() == "2 deliveries are waiting, the oldest for 30 s: gathered for 60 s."
     bench.at(NOW + 30 * SECOND)
-    assert isinstance(found := bench.tick(), dg.RunRequest)
-    assert found.partition_key == "2026-09-30"
+    assert isinstance(bench.tick(), dg.RunRequest)
 
 
 def test_a_clock_that_was_stopped_does_not_hold_a_delivery_for_ever(bench: Bench) -> None:
@@ -111,7 +109,7 @@ def test_a_clock_that_was_set_back_does_not_hold_a_delivery_until_it_catches_up(
     assert isinstance(bench.tick(), dg.RunRequest)
 
 
-@pytest.mark.parametrize("job", mostly_slow([SYNC.name, EVENT_SYNC.name], EVENT_SYNC.name))
+@pytest.mark.parametrize("job", mostly_slow([SYNC_JOB, EVENT_SYNC_JOB], EVENT_SYNC_JOB))
 @pytest.mark.parametrize(
     "status",
     mostly_slow([dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTED], dg.DagsterRunStatus.STARTED),
@@ -156,16 +154,14 @@ def test_the_first_sync_of_a_shop_is_the_hourly_one(bench: Bench, monkeypatch: p
     assert "The first sync has to be the hourly one" in str(bench.tick())
 
 
-def test_a_run_that_follows_events_is_none_of_the_past_even_after_midnight(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HR_CENTRA_NOW", "2026-10-02T00:00:01Z")
-    tags = {"dagster/partition": "2026-10-01", "hr_centra/job": "event_sync"}
-    assert follows_events(tags)
-    assert not is_backfill(tags)
+def test_only_a_run_of_its_job_follows_events() -> None:
+    assert follows_events({"hr_centra/job": "event_sync"})
+    assert not follows_events({"hr_centra/job": "sync"})
 
 
 def test_it_runs_by_itself_only_where_a_webhook_is_configured(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("HAPPY_RETURNS_WEBHOOK_SECRET", "CENTRA_WEBHOOK_SECRET"):
         monkeypatch.delenv(name, raising=False)
-    assert event_sensor._default_status() is dg.DefaultSensorStatus.STOPPED
+    assert event_sensor.sync_on_events(Embedding()).default_status is dg.DefaultSensorStatus.STOPPED
     monkeypatch.setenv("CENTRA_WEBHOOK_SECRET", "s3")
-    assert event_sensor._default_status() is dg.DefaultSensorStatus.RUNNING
+    assert event_sensor.sync_on_events(Embedding()).default_status is dg.DefaultSensorStatus.RUNNING

@@ -12,13 +12,14 @@ import pytest
 from hr_centra_pipeline.core.errors import RunFailed
 from hr_centra_pipeline.definitions import defs
 from hr_centra_pipeline.orchestration.assets import landing_assets
-from hr_centra_pipeline.orchestration.executor import in_process_behind_the_lock
-from hr_centra_pipeline.orchestration.run import Run
+from hr_centra_pipeline.orchestration.embedding import Embedding
+from hr_centra_pipeline.orchestration.run import HrCentra
+from hr_centra_pipeline.orchestration.steps import Step
 from hr_centra_pipeline.sandbox.server import RunningSandbox, running_sandbox
 from hr_centra_pipeline_tests.cases import mostly_slow
 from hr_centra_pipeline_tests.shops import EXAMPLE_POLICY
 
-_BY_NAME = {asset.op.name: asset for asset in landing_assets.ASSETS}
+_BY_NAME = {step.name: step for step in landing_assets.ASSETS}
 EXPORTS, WAREHOUSES, STOCK = (
     _BY_NAME[name] for name in ("happy_returns_exports", "centra_warehouses", "centra_stock_changes")
 )
@@ -42,13 +43,12 @@ def sandbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Running
 class Result:
     """A run of some landing steps, and what Dagster kept of it."""
 
-    def __init__(self, *assets: dg.AssetsDefinition) -> None:
+    def __init__(self, *steps: Step) -> None:
         with dg.instance_for_test() as instance:
             run = dg.materialize(
-                list(assets),
-                resources={"run": Run()},
+                [step.defined(Embedding()) for step in steps],
+                resources={"hr_centra": HrCentra()},
                 instance=instance,
-                partition_key="2026-09-30",
                 raise_on_error=False,
             )
             self.success = run.success
@@ -172,7 +172,7 @@ def test_the_jobs_say_that_a_failed_step_is_not_worth_another_run() -> None:
     for name in ("sync", "backfill"):
         job = defs.resolve_job_def(name)
         assert job.tags["dagster/retry_on_asset_or_op_failure"] == "false"
-        assert job.executor_def.name == in_process_behind_the_lock.name
+        assert job.executor_def.name == dg.in_process_executor.name
 
 
 def test_the_command_line_ends_with_the_step_s_own_words_and_exit_code_2_for_a_wrong_token(

@@ -13,10 +13,12 @@ import dagster as dg
 import pytest
 import yaml
 
+from hr_centra_pipeline.core import processes
 from hr_centra_pipeline.core.keys import effect_keys_in
 from hr_centra_pipeline.definitions import defs
 from hr_centra_pipeline.orchestration import run_lock
-from hr_centra_pipeline.orchestration.jobs import SYNC, hourly_sync
+from hr_centra_pipeline.orchestration.jobs import SCHEDULE
+from hr_centra_pipeline.orchestration.partitions import SYNC_JOB
 from hr_centra_pipeline_tests.postgres import Postgres, binaries, running_postgres
 from hr_centra_pipeline_tests.shops import ShopScenario, shop_scenario
 
@@ -82,12 +84,12 @@ def test_on_postgres_a_tick_becomes_a_run_with_checks_and_a_restart_in_the_middl
         (scenario.home / "dagster" / "dagster.yaml").write_text(SHIPPED["postgres"], encoding="utf-8")
         with dg.DagsterInstance.get() as instance:
             assert type(instance.event_log_storage).__name__ == "PostgresEventLogStorage"
-            request = hourly_sync(dg.build_schedule_context(instance))
+            request = defs.resolve_schedule_def(SCHEDULE)(dg.build_schedule_context(instance))
             assert isinstance(request, dg.RunRequest)
             restart = restarts_when(scenario, "PullReturns", server)
-            first = defs.resolve_job_def(SYNC.name).execute_in_process(
-                instance=instance, partition_key=request.partition_key, raise_on_error=False,
-                tags={run_lock.PROCESS_TAG: run_lock.this_process()},
+            first = defs.resolve_job_def(SYNC_JOB).execute_in_process(
+                instance=instance, raise_on_error=False,
+                tags={run_lock.PROCESS_TAG: processes.this()},
             )  # fmt: skip
             restart.join(timeout=30)
             assert not restart.is_alive()

@@ -92,8 +92,6 @@ def started_by(unit: str, port: int, environment: dict[str, str]) -> subprocess.
 def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
     folder = tmp_path_factory.mktemp("proxy")
     operators, viewers, outside = free_port(), free_port(), free_port()
-    (folder / "exports").mkdir()
-    (folder / "exports" / "exceptions.csv").write_text("kind\n", encoding="utf-8")
     (folder / "dagster").mkdir()
     (folder / "dagster" / "dagster.yaml").write_text("telemetry: {enabled: false}\n", encoding="utf-8")
     for name, users in (("operators", ["anna"]), ("viewers", ["anna", "victor"])):
@@ -107,7 +105,7 @@ def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
     text = (ROOT / "deploy" / "nginx" / "hr-centra.conf").read_text(encoding="utf-8")
     for shipped, here in {
         "listen 443 ssl": f"listen 127.0.0.1:{outside} ssl", "/etc/hr-centra/": f"{folder}/",
-        "/var/lib/hr-centra/exports/": f"{folder}/exports/", "127.0.0.1:3000": f"127.0.0.1:{operators}",
+        "127.0.0.1:3000": f"127.0.0.1:{operators}",
         "127.0.0.1:3001": f"127.0.0.1:{viewers}",
     }.items():  # fmt: skip
         assert shipped in text
@@ -155,9 +153,7 @@ def answers(proxy: Proxy, path: str, user: str) -> bool:
 PERMISSIONS = "{ permissions { permission value } }"
 
 
-@pytest.mark.parametrize(
-    "path", ["/", "/graphql", "/server_info", "/view/", "/view/graphql", "/exports/", "/exports/exceptions.csv"]
-)
+@pytest.mark.parametrize("path", ["/", "/graphql", "/server_info", "/view/", "/view/graphql"])
 def test_without_a_login_nothing_is_shown(proxy: Proxy, path: str) -> None:
     assert proxy.ask(path).status_code == 401
     assert proxy.ask(path, "mallory").status_code == 401
@@ -191,12 +187,6 @@ def test_the_ui_s_websocket_goes_through_with_a_login_only(proxy: Proxy) -> None
     assert proxy.upgrade("/view/graphql", "victor").split()[1] == "101"
 
 
-def test_finance_downloads_with_a_login_and_nothing_beside_the_folder(proxy: Proxy) -> None:
-    assert proxy.ask("/exports/exceptions.csv", "victor").text == "kind\n"
-    assert proxy.ask("/exports/../operators.htpasswd", "victor").status_code in (400, 401, 404)
-    assert proxy.ask("/exports../operators.htpasswd", "victor").status_code in (400, 401, 404)
-
-
 def test_answers_carry_the_headers_that_keep_browsers_careful(proxy: Proxy) -> None:
     headers = proxy.ask("/", "anna").headers
     assert headers["Strict-Transport-Security"].startswith("max-age=")
@@ -206,6 +196,6 @@ def test_answers_carry_the_headers_that_keep_browsers_careful(proxy: Proxy) -> N
 
 @pytest.mark.slow
 def test_the_webservers_listen_on_loopback_only() -> None:
-    for unit in ("code", "ui", "viewer"):
+    for unit in ("code", "ui", "viewer", "pages"):
         text = (ROOT / "deploy" / "systemd" / f"hr-centra-{unit}.service").read_text(encoding="utf-8")
         assert "--host 127.0.0.1" in text

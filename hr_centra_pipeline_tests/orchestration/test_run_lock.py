@@ -14,23 +14,24 @@ from hr_centra_pipeline.core.settings import Settings
 from hr_centra_pipeline.orchestration import run_lock
 from hr_centra_pipeline.orchestration.instance import prepare_dagster_home
 
-# A run of a job like ours (same executor, same pool) that hangs in its only step.
+# A run whose only step takes its turn as ours do, in a pool, and hangs.
 HANGING = """
 import os, sys, time
 import dagster as dg
 from hr_centra_pipeline.core.settings import Settings
-from hr_centra_pipeline.orchestration.executor import in_process_behind_the_lock
+from hr_centra_pipeline.orchestration import run_lock
 from hr_centra_pipeline.orchestration.instance import prepare_dagster_home
-from hr_centra_pipeline.orchestration.asset_tables import POOL
 
-@dg.asset(pool=POOL)
-def hangs():
-    print("hanging", flush=True)
-    time.sleep(float(sys.argv[1]))
+@dg.asset(pool="duckdb")
+def hangs(context: dg.AssetExecutionContext):
+    run_lock.tag_run(context.instance, context.run, {})
+    with run_lock.turn(Settings.from_environment().lock_path, context.instance, context.run, {}):
+        print("hanging", flush=True)
+        time.sleep(float(sys.argv[1]))
 
 def job():
     return dg.Definitions(
-        assets=[hangs], jobs=[dg.define_asset_job("job", selection="*", executor_def=in_process_behind_the_lock)]
+        assets=[hangs], jobs=[dg.define_asset_job("job", selection="*", executor_def=dg.in_process_executor)]
     ).resolve_job_def("job")
 
 if __name__ == "__main__":

@@ -90,6 +90,23 @@ def test_the_same_trouble_is_reported_again_only_after_a_while_with_how_many_wer
     assert "(23 more like this since 2026-09-30T12:00 were not reported)" in hook.texts()[1]
 
 
+def test_the_same_list_is_never_reported_twice_until_it_was_over(tmp_path: Path, hook: Hook, policy: Policy) -> None:
+    given = settings(tmp_path, HR_CENTRA_ALERT_WEBHOOK=hook.url)
+
+    def report(day: int, text: str, identity: str) -> int:
+        one = Alert("data", "Overdue", (Line("list", f"run {day}", text, identity),))
+        return send_alerts([one], given, policy, NOW + timedelta(days=day)).sent
+
+    assert [report(0, "EX1, EX2", "a"), report(2, "EX2, EX1 in other words", "a"), report(9, "EX1, EX2", "a")] == [
+        1,
+        0,
+        0,
+    ]
+    assert report(10, "EX1, EX2, EX3", "b") == 1
+    over(["list"], given, NOW + timedelta(days=11))
+    assert report(12, "EX1, EX2, EX3", "b") == 1, "it was over, and is back"
+
+
 def test_an_event_that_was_reported_is_not_reported_again_when_its_tick_runs_again(
     tmp_path: Path, hook: Hook, policy: Policy
 ) -> None:

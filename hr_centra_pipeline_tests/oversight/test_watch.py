@@ -288,8 +288,24 @@ def test_an_overdue_exception_rings_for_its_team_alone(prepared: Connection, rin
             [f"EX{number}", team, f"RT-{number}", NOW - 3 * DAY, NOW - DAY, is_overdue],
         )
     assert rings() == {
-        "finance_has_no_overdue_exception": ("double_credit RT-0 7.00 EUR, due 2026-09-29 12:00: Decide.",)
+        "finance_has_no_overdue_exception": (
+            "Double credit: return RT-0, 7.00 EUR, open since 2026-09-27 12:00, was due 2026-09-29 12:00 UTC. d.\nNext: Decide.",
+        )
     }
+
+
+def test_an_alarm_is_the_same_for_the_same_troubles_whatever_their_words_and_order(prepared: Connection) -> None:
+    def identity() -> str:
+        found = {alarm.name: alarm for alarm in watch.alarms(prepared, NOW)}
+        return found["no_write_is_in_doubt_beyond_its_window"].identity
+
+    effect(prepared, "HRA", "unknown", NOW - 2 * DAY)
+    effect(prepared, "HRB", "unknown", NOW - DAY)
+    before = identity()
+    prepared.execute("update push.ledger set amount = 99, updated_at = ? where effect_key = 'HRA'", [NOW - DAY / 2])
+    assert identity() == before
+    effect(prepared, "HRC", "unknown", NOW - DAY)
+    assert identity() != before
 
 
 def test_a_row_that_was_landed_and_not_staged_rings(prepared: Connection, rings: Rings) -> None:

@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +16,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hr_centra_pipeline.core.clock import instant_text
+from hr_centra_pipeline.decisions.decision_kinds import Assign
+from hr_centra_pipeline.decisions.decision_store import Decision, DecisionStore
 from hr_centra_pipeline.pages import worklist
 from hr_centra_pipeline.pages.page_file import Row, _row
 from hr_centra_pipeline.pages.paging import cursor_text, read_cursor
@@ -22,6 +25,7 @@ from hr_centra_pipeline.pages.worklist import NOBODY, Assigned, Filter
 from hr_centra_pipeline.publishing import page_tables
 from hr_centra_pipeline.publishing.page_tables import sort_amount
 from hr_centra_pipeline_tests.pages.page_fixture import NOW
+from hr_centra_pipeline_tests.pages.site_client import MIA
 
 KINDS = ("double_credit", "stalled_return", "payout_mismatch")
 TEAMS = ("finance", "warehouse")
@@ -164,3 +168,19 @@ def test_a_file_has_what_the_filter_finds_and_no_cell_of_it_is_a_formula(monkeyp
         cut = "".join(worklist.lines_of_file(connection, Filter(), ASSIGNED, "")).splitlines()
         assert len([line for line in cut if line.startswith("EX")]) == 3
         assert cut[-1].startswith("Only the first 3 are in this file")
+
+
+def test_who_has_an_exception_is_the_last_assignment_that_was_not_refused(tmp_path: Path) -> None:
+    store = DecisionStore(tmp_path / "decisions.sqlite")
+    assert store.assigned() == {}
+
+    def decided(number: int, **given: Any) -> str:
+        return store.keep(Decision(f"key {number}", MIA, Assign(exception_id=f"EX{number // 10}", **given))).decision_id
+
+    decided(10, person="mia@example.com")
+    refused = decided(11, person="bo@example.com")
+    decided(20, team="finance")
+    decided(30, person="mia@example.com")
+    decided(31)
+    store.outcome(refused, "refused", "no such person")
+    assert store.assigned() == {"EX1": "mia@example.com", "EX2": "team:finance"}

@@ -140,7 +140,7 @@ def test_the_tables_of_month_end_move_with_their_rows_and_keep_the_names_that_re
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "warehouse.duckdb"
-    program_with(monkeypatch, *(one for one in EVERY if one[0] != 135))
+    program_with(monkeypatch, *(one for one in EVERY if one[0] < 135))
     migrate.prepare(Warehouse(path))
     state = ("closed_rows", "closes", "fact_journal", "journal_runs", "match_journal", "opening_position", "workbooks")
     with Warehouse(path).transaction() as connection:
@@ -152,7 +152,7 @@ def test_the_tables_of_month_end_move_with_their_rows_and_keep_the_names_that_re
         connection.execute("create table reconciliation.month_end as select '2026-03' as month")
         rows = {name: connection.execute(f"from reconciliation.{name}").fetchall() for name in state}
         described = {name: connection.execute(f"describe reconciliation.{name}").fetchall() for name in state}
-    program_with(monkeypatch, *EVERY)
+    program_with(monkeypatch, *(one for one in EVERY if one[0] < 176))  # which adds columns to them
     migrate.prepare(Warehouse(path))
     with Warehouse(path).transaction() as connection:
         for name in state:

@@ -10,11 +10,12 @@ from hr_centra_pipeline.core.words import effect_text
 from hr_centra_pipeline.effects.plan import plan
 from hr_centra_pipeline.matching.match import match
 from hr_centra_pipeline.orchestration import failures, markdown
-from hr_centra_pipeline.orchestration.asset_tables import POOL, results, spec
+from hr_centra_pipeline.orchestration.asset_tables import results, spec
 from hr_centra_pipeline.orchestration.assets.partner_assets import ask_partner
-from hr_centra_pipeline.orchestration.partitions import DAILY, SINGLE_RUN, days_of
+from hr_centra_pipeline.orchestration.partitions import days_of
 from hr_centra_pipeline.orchestration.run import Run
 from hr_centra_pipeline.orchestration.run_lock import BehindTheLock
+from hr_centra_pipeline.orchestration.steps import step
 from hr_centra_pipeline.sources.centra import history
 from hr_centra_pipeline.sources.centra.centra_staging import refresh as refresh_centra
 from hr_centra_pipeline.sources.centra.history import HistoryReport
@@ -50,24 +51,20 @@ def _behind_the_lock(run: Run) -> BehindTheLock:
     return run.warehouse
 
 
-@dg.multi_asset(
-    name="read_history",  # not as its job: names are unique in a code location
+@step(
+    "read_history",  # not as its job: names are unique in a code location
     specs=[
         spec(REPORTS, "oversight", "data", kinds=["graphql", "csv"]),
     ],
-    partitions_def=DAILY,
-    backfill_policy=SINGLE_RUN,
-    pool=POOL,
+    reads_history=True,
+    by="day",
 )  # fmt: skip
-def backfill(context: dg.AssetExecutionContext, run: Run) -> Iterator[dg.MaterializeResult[Any]]:
+def backfill(context: Any, run: Run) -> Iterator[dg.MaterializeResult[Any]]:
     """Read a range of days, plan, say what is left. Sends nothing: only the hourly sync does.
 
     Lands, stages, matches and plans by the functions of the sync, behind its lock in short slices. One asset of its own, since
     Dagster keeps an event per asset and day.
     """
-    if run.window is None:
-        yield from results(run.warehouse, [REPORTS], {"note": "the sync reads today: name days before today"})
-        return
     warehouse, now = _behind_the_lock(run), run.now
     with failures.permanent_unless_transient(context, run):
         profiles = load_profiles(run.settings.home / "profiles")

@@ -5,16 +5,17 @@ from typing import Any
 
 import dagster as dg
 
-from hr_centra_pipeline.orchestration.asset_tables import POOL, key, results, spec
+from hr_centra_pipeline.orchestration.asset_tables import key, results, spec
 from hr_centra_pipeline.orchestration.run import Run
-from hr_centra_pipeline.sources.centra.contract_record import ContractReport, refresh
+from hr_centra_pipeline.orchestration.steps import step
+from hr_centra_pipeline.sources.centra.contract_record import refresh
 
 TABLE = "operations.contract"
 _LOOKED = "this_centra_was_checked_within_a_day"
 
 
-@dg.multi_asset(
-    name="centra_contract",
+@step(
+    "centra_contract",
     specs=[
         spec(TABLE, "landing", "data", kinds=["graphql"]),
     ],
@@ -23,13 +24,10 @@ _LOOKED = "this_centra_was_checked_within_a_day"
             _LOOKED, asset=key(TABLE), description="Once a day, and whenever policy, program or Centra's version change."
         )
     ],
-    pool=POOL,
 )  # fmt: skip
-def centra_contract(run: Run) -> Iterator[dg.MaterializeResult[Any]]:
+def centra_contract(context: Any, run: Run) -> Iterator[dg.MaterializeResult[Any]]:
     """Its schema once a day, with signs and words of old objects. A Centra that does not answer is asked by the next sync."""
-    report = ContractReport(False, {})
-    if run.window is None:
-        report = refresh(run.client, run.order_api, run.warehouse, run.policy.policy, run.now)
+    report = refresh(run.client, run.order_api, run.warehouse, run.policy.policy, run.now)
     check = dg.AssetCheckResult(
         asset_key=key(TABLE), check_name=_LOOKED, passed=report.problem is None, severity=dg.AssetCheckSeverity.WARN,
         description=report.problem,

@@ -7,10 +7,12 @@ from typing import Any
 
 import dagster as dg
 
+from hr_centra_pipeline.decisions import carry_out
 from hr_centra_pipeline.effects.plan import plan
 from hr_centra_pipeline.matching.match import match
-from hr_centra_pipeline.orchestration.asset_tables import POOL, declaration_checks, key, results, spec
+from hr_centra_pipeline.orchestration.asset_tables import declaration_checks, key, results, spec
 from hr_centra_pipeline.orchestration.run import Run
+from hr_centra_pipeline.orchestration.steps import step
 from hr_centra_pipeline.warehouse.tables import DERIVED
 
 _MATCHED = "matching.matched_items"
@@ -19,8 +21,8 @@ _NOBODY_LOST = "every_return_item_is_matched_or_says_why_not"
 EFFECTS = tuple(name for name in DERIVED if name.startswith("effects."))
 
 
-@dg.multi_asset(
-    name="matching",
+@step(
+    "matching",
     specs=[
         spec(_IN_PLAY, "matching", "data"),
         spec(_MATCHED, "matching", "customer_service"),
@@ -29,9 +31,8 @@ EFFECTS = tuple(name for name in DERIVED if name.startswith("effects."))
         *declaration_checks([_IN_PLAY, _MATCHED]),
         dg.AssetCheckSpec(_NOBODY_LOST, asset=key(_MATCHED), description="Items in = matched + unmatched."),
     ],
-    pool=POOL,
 )  # fmt: skip
-def matching(run: Run) -> Iterator[dg.MaterializeResult[Any]]:
+def matching(context: Any, run: Run) -> Iterator[dg.MaterializeResult[Any]]:
     """What is settled is left alone until something new touches its order; a match is frozen once an effect was sent."""
     with run.warehouse.transaction() as connection:
         report = match(connection, run.now)
@@ -45,17 +46,29 @@ def matching(run: Run) -> Iterator[dg.MaterializeResult[Any]]:
     yield from results(run.warehouse, [_IN_PLAY, _MATCHED], metadata, {_MATCHED: [check]}, is_brief=run.follows_events)
 
 
-@dg.multi_asset(
-    name="effects",
+@step(
+    "effects",
     specs=[spec(name, "effects", "finance") for name in EFFECTS],
     check_specs=declaration_checks(EFFECTS),
-    pool=POOL,
 )
-def effects(run: Run) -> Iterator[dg.MaterializeResult[Any]]:
-    """Pending = desired - observed, by what the last push committed."""
+def effects(context: Any, run: Run) -> Iterator[dg.MaterializeResult[Any]]:
+    """Pending = desired - observed, by what the last push committed; and by what people have decided until now."""
+
+    def plan_again() -> None:
+        with run.warehouse.transaction() as connection:
+            match(connection, run.now)  # a unit may be tied to another line
+            plan(connection, run.now)
+
     with run.warehouse.transaction() as connection:
         plan(connection, run.now)
-    yield from results(run.warehouse, EFFECTS, is_brief=run.follows_events)
+    metadata: dict[str, Any] = {}
+    if run.sends:  # a backfill leaves decisions to the sync
+        report = carry_out.in_a_sync(
+            run.warehouse, run.settings, run.policy.sha256, run.now, run.run_id, replan=plan_again
+        )
+        if report.lines:
+            metadata["decisions"] = dg.MetadataValue.text("\n".join(report.lines))
+    yield from results(run.warehouse, EFFECTS, metadata, is_brief=run.follows_events)
 
 
 ASSETS = [matching, effects]

@@ -7,9 +7,9 @@ import dagster as dg
 
 from hr_centra_pipeline.inbox.inbox_store import Inbox, StoreFailed
 from hr_centra_pipeline.orchestration import failures
-from hr_centra_pipeline.orchestration.asset_tables import POOL, key, results, spec
-from hr_centra_pipeline.orchestration.partitions import DAILY, SINGLE_RUN
+from hr_centra_pipeline.orchestration.asset_tables import key, results, spec
 from hr_centra_pipeline.orchestration.run import Run
+from hr_centra_pipeline.orchestration.steps import step
 from hr_centra_pipeline.sources.centra import event_queue, hints
 from hr_centra_pipeline.sources.intake.halves import NotNow
 
@@ -17,8 +17,8 @@ _HINTS, _LISTENERS = "landing.centra_hints", "landing.centra_listeners"
 _READ = "the_inbox_and_the_event_queue_were_read"
 
 
-@dg.multi_asset(
-    name="centra_hints",
+@step(
+    "centra_hints",
     specs=[spec(name, "landing", "data", kinds=["graphql"]) for name in (_HINTS, _LISTENERS)],
     check_specs=[
         dg.AssetCheckSpec(
@@ -26,27 +26,22 @@ _READ = "the_inbox_and_the_event_queue_were_read"
             description="Hints only make it faster: without them the hourly sync finds the same changes.",
         )
     ],
-    partitions_def=DAILY,
-    backfill_policy=SINGLE_RUN,
-    pool=POOL,
 )  # fmt: skip
-def centra_hints(context: dg.AssetExecutionContext, run: Run) -> Iterator[dg.MaterializeResult[Any]]:
+def centra_hints(context: Any, run: Run) -> Iterator[dg.MaterializeResult[Any]]:
     """Everything that waits, whatever the partition. What cannot be read is a warning: nothing relies on hints."""
-    metadata: dict[str, Any] = {"note": "left to the sync by a backfill"}
     problems: list[str] = []
-    if run.window is None:
-        reports = [event_queue.take(run.client, run.warehouse, run.policy.policy, run.now)]
-        inbox = Inbox.open(run.settings.inbox)
-        try:
-            reports.append(hints.take(inbox, run.warehouse, run.policy.policy, run.now))
-        except (StoreFailed, NotNow) as error:
-            failures.try_again(context, run, error)
-            problems.append(str(error))
-        finally:
-            inbox.close()
-        problems += [problem for report in reports for problem in report.problems]
-        names = ("deliveries", "events", "landed", "repeated", "rejected", "ignored")
-        metadata = {name: sum(getattr(report, name) for report in reports) for name in names}
+    reports = [event_queue.take(run.client, run.warehouse, run.policy.policy, run.now)]
+    inbox = Inbox.open(run.settings.inbox)
+    try:
+        reports.append(hints.take(inbox, run.warehouse, run.policy.policy, run.now))
+    except (StoreFailed, NotNow) as error:
+        failures.try_again(context, run, error)
+        problems.append(str(error))
+    finally:
+        inbox.close()
+    problems += [problem for report in reports for problem in report.problems]
+    names = ("deliveries", "events", "landed", "repeated", "rejected", "ignored")
+    metadata: dict[str, Any] = {name: sum(getattr(report, name) for report in reports) for name in names}
     check = dg.AssetCheckResult(
         asset_key=key(_HINTS), check_name=_READ, passed=not problems, severity=dg.AssetCheckSeverity.WARN,
         description="; ".join(problems) or None,

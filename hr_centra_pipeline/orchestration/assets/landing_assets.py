@@ -10,10 +10,9 @@ from hr_centra_pipeline.core.errors import ConfigurationError, Unreachable
 from hr_centra_pipeline.inbox.inbox_store import Inbox
 from hr_centra_pipeline.inbox.signatures import EVENT_PROFILES
 from hr_centra_pipeline.orchestration import failures
-from hr_centra_pipeline.orchestration.asset_tables import POOL, key, results, spec
-from hr_centra_pipeline.orchestration.assets.backfill_assets import read_history
-from hr_centra_pipeline.orchestration.partitions import DAILY, SINGLE_RUN
+from hr_centra_pipeline.orchestration.asset_tables import key, results, spec
 from hr_centra_pipeline.orchestration.run import Run
+from hr_centra_pipeline.orchestration.steps import Step, step
 from hr_centra_pipeline.sources.centra import named_pulls, pull
 from hr_centra_pipeline.sources.centra.full_compare import compare_with_centra
 from hr_centra_pipeline.sources.happy_returns.event_intake import EventReport, take_events
@@ -49,8 +48,8 @@ _PAYOUTS_READABLE = "settlement_files_were_readable"
 _COMPLETE = "the_pull_was_completed"
 
 
-@dg.multi_asset(
-    name="happy_returns_exports",
+@step(
+    "happy_returns_exports",
     specs=[
         *(spec(name, "landing", "data", kinds=["csv"]) for name in _LANDED),
         spec("quarantine.rejected_rows", "landing", "data"),
@@ -63,11 +62,8 @@ _COMPLETE = "the_pull_was_completed"
             _READABLE, asset=key(_ROWS), description="HAPPY_RETURNS_EXPORTS could be read; if not, nothing new is known."
         ),
     ],
-    partitions_def=DAILY,
-    backfill_policy=SINGLE_RUN,
-    pool=POOL,
 )  # fmt: skip
-def happy_returns_exports(context: dg.AssetExecutionContext, run: Run) -> Iterator[dg.MaterializeResult[Any]]:
+def happy_returns_exports(context: Any, run: Run) -> Iterator[dg.MaterializeResult[Any]]:
     """All new export files, whatever the partition: a partition is the day on which rows were received."""
 
     def take() -> IngestReport:
@@ -95,8 +91,8 @@ def _adds_up(run: Run, asset: str, log: str, what: str) -> dg.AssetCheckResult:
     )  # fmt: skip
 
 
-@dg.multi_asset(
-    name="happy_returns_events",
+@step(
+    "happy_returns_events",
     specs=[spec(name, "landing", "data", kinds=["json"]) for name in (_EVENTS, _BAGS, _LOOKS, _INBOX_DAYS)],
     check_specs=[
         dg.AssetCheckSpec(
@@ -107,11 +103,8 @@ def _adds_up(run: Run, asset: str, log: str, what: str) -> dg.AssetCheckResult:
             description="HR_CENTRA_INBOX could be read, if webhooks are received; if not, what they brought is not known.",
         ),
     ],
-    partitions_def=DAILY,
-    backfill_policy=SINGLE_RUN,
-    pool=POOL,
 )  # fmt: skip
-def happy_returns_events(context: dg.AssetExecutionContext, run: Run) -> Iterator[dg.MaterializeResult[Any]]:
+def happy_returns_events(context: Any, run: Run) -> Iterator[dg.MaterializeResult[Any]]:
     """All webhook deliveries that wait in the inbox. Nothing, as long as none are received."""
 
     def take() -> EventReport:
@@ -135,8 +128,8 @@ def happy_returns_events(context: dg.AssetExecutionContext, run: Run) -> Iterato
     yield from results(run.warehouse, tables, _plain(report), {_EVENTS: checks}, is_brief=run.follows_events)
 
 
-@dg.multi_asset(
-    name="payout_files",
+@step(
+    "payout_files",
     specs=[spec(name, "landing", "finance", kinds=["csv"]) for name in (_PAYOUTS, _PAYOUT_FILES)],
     check_specs=[
         dg.AssetCheckSpec(
@@ -147,11 +140,8 @@ def happy_returns_events(context: dg.AssetExecutionContext, run: Run) -> Iterato
             _PAYOUTS_READABLE, asset=key(_PAYOUTS), description="Folder or address in HR_CENTRA_PAYOUTS, if any."
         ),
     ],
-    partitions_def=DAILY,
-    backfill_policy=SINGLE_RUN,
-    pool=POOL,
 )  # fmt: skip
-def payout_files(context: dg.AssetExecutionContext, run: Run) -> Iterator[dg.MaterializeResult[Any]]:
+def payout_files(context: Any, run: Run) -> Iterator[dg.MaterializeResult[Any]]:
     """All new settlement files. Without an address payouts are not covered, which the reconciliation says."""
 
     def take() -> PayoutReport:
@@ -213,19 +203,16 @@ Pull = Callable[..., pull.PullReport]
 NamedPull = Callable[[named_pulls.Follow], pull.PullReport]
 
 
-def _centra(
-    name: str, *pulls: Pull, named: NamedPull | None = None, history: str | None = None, stops: bool = True
-) -> dg.AssetsDefinition:
+def _centra(name: str, *pulls: Pull, named: NamedPull | None = None, stops: bool = True) -> Step:
     """One pull of Centra as an asset.
 
     ``named``: what is pulled by name because of events, after the others, or in place of them in a run that follows events.
-    ``history``: what a backfill reads of it by creation; the others are read as they are now. ``stops``: without the
-    permission for it nothing is sent; else the rest goes on.
+    ``stops``: without the permission for it nothing is sent; else the rest goes on.
     """
     table = f"landing.{name}"
 
-    @dg.multi_asset(
-        name=name,
+    @step(
+        name,
         specs=[spec(table, "landing", "data", kinds=["graphql"])],
         check_specs=[
             dg.AssetCheckSpec(
@@ -233,32 +220,23 @@ def _centra(
                 description="A pull that did not complete covers nothing: what it did not show is not gone.",
             )
         ],
-        partitions_def=DAILY,
-        backfill_policy=SINGLE_RUN,
-        pool=POOL,
     )  # fmt: skip
-    def pulled(context: dg.AssetExecutionContext, run: Run) -> Iterator[dg.MaterializeResult[Any]]:
-        if run.window is None:
-            windows = () if run.follows_events else pulls
-            reports = [one(run.client, run.warehouse, run.policy.policy, run.now) for one in windows]
-            if named is not None:
-                follow = named_pulls.Follow(
-                    run.client, run.warehouse, run.policy.policy, run.now, touches=run.follows_events
-                )
-                reports.append(named(follow))
-            for report in reports:
-                if stops:
-                    failures.stop_if_misconfigured(context, report.error)
-                failures.try_again(context, run, report.error)
-            metadata: dict[str, Any] = {
-                "rows_read": sum(report.rows_read for report in reports),
-                "rows_landed": sum(report.rows_landed for report in reports),
-            }
-        else:
-            reports = []
-            metadata = (
-                _plain(read_history(context, run, history)) if history else {"note": "left to the sync by a backfill"}
+    def pulled(context: Any, run: Run) -> Iterator[dg.MaterializeResult[Any]]:
+        windows = () if run.follows_events else pulls
+        reports = [one(run.client, run.warehouse, run.policy.policy, run.now) for one in windows]
+        if named is not None:
+            follow = named_pulls.Follow(
+                run.client, run.warehouse, run.policy.policy, run.now, touches=run.follows_events
             )
+            reports.append(named(follow))
+        for report in reports:
+            if stops:
+                failures.stop_if_misconfigured(context, report.error)
+            failures.try_again(context, run, report.error)
+        metadata: dict[str, Any] = {
+            "rows_read": sum(report.rows_read for report in reports),
+            "rows_landed": sum(report.rows_landed for report in reports),
+        }
         problems = "; ".join(report.problem for report in reports if report.problem)
         errors = [report.error for report in reports if report.error]
         check = dg.AssetCheckResult(
@@ -270,26 +248,21 @@ def _centra(
     return pulled
 
 
-@dg.multi_asset(
-    name="full_compare",
+@step(
+    "full_compare",
     specs=[spec(name, "landing", "data", kinds=["graphql"]) for name in (_DIFFERENCES, _PULLS)],
-    partitions_def=DAILY,
-    backfill_policy=SINGLE_RUN,
-    pool=POOL,
 )  # fmt: skip
-def full_compare(run: Run) -> Iterator[dg.MaterializeResult[Any]]:
+def full_compare(context: Any, run: Run) -> Iterator[dg.MaterializeResult[Any]]:
     """A few months of the history in each run, all of it within a week: silent edits leave no trace that increments follow."""
-    metadata: dict[str, Any] = {"note": "left to the sync by a backfill"}
-    if run.window is None:
-        metadata = _plain(compare_with_centra(run.client, run.warehouse, run.policy.policy, run.now))
+    metadata = _plain(compare_with_centra(run.client, run.warehouse, run.policy.policy, run.now))
     yield from results(run.warehouse, [_DIFFERENCES, _PULLS], metadata)
 
 
 NAMED = [
-    _centra("centra_stock_changes", pull.pull_stock_changes, named=named_pulls.stock_changes, history="stock_changes"),
-    _centra("centra_orders", pull.pull_orders, pull.pull_named_orders, named=named_pulls.orders, history="orders"),
+    _centra("centra_stock_changes", pull.pull_stock_changes, named=named_pulls.stock_changes),
+    _centra("centra_orders", pull.pull_orders, pull.pull_named_orders, named=named_pulls.orders),
     _centra("centra_shipments", pull.pull_shipments, named=named_pulls.shipments),
-    _centra("centra_returns", pull.pull_returns, named=named_pulls.returns, history="returns"),
+    _centra("centra_returns", pull.pull_returns, named=named_pulls.returns),
     _centra("centra_replacement_stock", pull.pull_replacement_stock, named=named_pulls.replacement_stock),
 ]
 """Those of which events name objects."""

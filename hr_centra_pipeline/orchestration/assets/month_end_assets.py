@@ -14,7 +14,6 @@ from hr_centra_pipeline.core.money import minor_units
 from hr_centra_pipeline.month_end import due
 from hr_centra_pipeline.orchestration import markdown
 from hr_centra_pipeline.orchestration.asset_tables import (
-    POOL,
     TOLD_ELSEWHERE,
     declaration_checks,
     deps,
@@ -22,8 +21,8 @@ from hr_centra_pipeline.orchestration.asset_tables import (
     results,
     spec,
 )
-from hr_centra_pipeline.orchestration.partitions import MONTHLY, SINGLE_RUN
 from hr_centra_pipeline.orchestration.run import Run
+from hr_centra_pipeline.orchestration.steps import step
 from hr_centra_pipeline.publishing import charts
 from hr_centra_pipeline.publishing.content import Content, workbook_key
 from hr_centra_pipeline.publishing.pack import PACKED, Pack, export_month
@@ -41,10 +40,10 @@ _TIES, _COVERED, _FOOTS = "every_row_of_the_month_ties", "every_source_covers_th
 _SHOWN = 12
 
 
-@dg.multi_asset(
-    name="month_tables",  # the job has the name month_end
+@step(
+    "month_tables",  # the job has the name month_end
     specs=[
-        *[spec(name, "month_end", "finance", is_monthly=True) for name in NAMES],
+        *[spec(name, "month_end", "finance") for name in NAMES],
         dg.AssetSpec(
             _PACK, deps=deps(*PACKED), group_name="month_end", owners=["team:finance"], kinds={"excel", "csv", "parquet"},
             description="One pack per month: workbook of twelve sheets, summary page with charts, CSV and Parquet, manifest.",
@@ -59,11 +58,9 @@ _SHOWN = 12
         dg.AssetCheckSpec(_TIES, asset=key(_MONTH_END), description="No unexplained difference is left between any two sides."),
         dg.AssetCheckSpec(_COVERED, asset=key(_CONTROL), description="No day, file or pull is missing from the month."),
     ],
-    partitions_def=MONTHLY,
-    backfill_policy=SINGLE_RUN,
-    pool=POOL,
+    by="month",
 )  # fmt: skip
-def month_end(context: dg.AssetExecutionContext, run: Run) -> Iterator[dg.MaterializeResult[Any]]:
+def month_end(context: Any, run: Run) -> Iterator[dg.MaterializeResult[Any]]:
     """Reads the journal and the history, which the sync keeps. A closed month's rows are the frozen ones."""
     packs: list[Pack] = []
     for partition in context.partition_keys:
@@ -78,7 +75,7 @@ def month_end(context: dg.AssetExecutionContext, run: Run) -> Iterator[dg.Materi
         packs.append(pack)
         for name, metadata in shown.items():
             # A range of months is one step: each month keeps its own figures.
-            context.add_asset_metadata(metadata, asset_key=name, partition_key=partition)
+            context.add_asset_metadata(metadata, asset_key=run.placed(name), partition_key=partition)
     publish(run.warehouse, run.settings, run.now, history_every=run.policy.policy.publishing.history_every)
     try:
         write_months(run.warehouse, run.settings, run.now)
@@ -93,6 +90,7 @@ def _shown(content: Content, pack: Pack, pages_url: str) -> dict[dg.AssetKey, di
     told: dict[str, Any] = {
         "download": dg.MetadataValue.url(f"{pages_url}{page_addresses.of_month(content.month)}"),
         "status of its figures": content.status, "standing": pack.standing, "open items": pack.report.open_items,
+        "open only because nothing was sent": pack.report.dry_run_items,
         "late items": pack.report.late_items,
     }  # fmt: skip
     summary, rolled, picture = (dg.MetadataValue.md(draw(content)) for draw in (_summary, _rolled, _picture))

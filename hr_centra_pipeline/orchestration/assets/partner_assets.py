@@ -8,9 +8,9 @@ import dagster as dg
 
 from hr_centra_pipeline.core.errors import ConfigurationError, RunFailed
 from hr_centra_pipeline.orchestration import failures
-from hr_centra_pipeline.orchestration.asset_tables import POOL, key, results, spec
-from hr_centra_pipeline.orchestration.partitions import DAILY, SINGLE_RUN
+from hr_centra_pipeline.orchestration.asset_tables import key, results, spec
 from hr_centra_pipeline.orchestration.run import Run
+from hr_centra_pipeline.orchestration.steps import step
 from hr_centra_pipeline.sources.happy_returns import partner_asking
 from hr_centra_pipeline.sources.happy_returns.event_reading import load_event_profile
 from hr_centra_pipeline.sources.happy_returns.partner_asking import PartnerReport
@@ -21,8 +21,8 @@ _TABLES = (_ANSWERS, _SHIPMENTS, _LOOKS)
 _ASKED = "the_partner_api_could_be_asked"
 
 
-@dg.multi_asset(
-    name="partner_api",
+@step(
+    "partner_api",
     specs=[spec(name, "landing", "data", kinds=["json"]) for name in _TABLES],
     check_specs=[
         dg.AssetCheckSpec(
@@ -30,11 +30,8 @@ _ASKED = "the_partner_api_could_be_asked"
             description="With HAPPY_RETURNS_API_KEY: the partner API answered and took the key. Else the run goes on without it.",
         )
     ],
-    partitions_def=DAILY,
-    backfill_policy=SINGLE_RUN,
-    pool=POOL,
 )  # fmt: skip
-def partner_api(run: Run) -> Iterator[dg.MaterializeResult[Any]]:
+def partner_api(context: Any, run: Run) -> Iterator[dg.MaterializeResult[Any]]:
     """Look up what no feed has reported. Without a key it does nothing; what it cannot ask is asked by the next run."""
     report, problem = ask_partner(run)
     metadata: dict[str, Any] = {"note": "HAPPY_RETURNS_API_KEY is not set"}

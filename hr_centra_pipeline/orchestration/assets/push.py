@@ -7,20 +7,20 @@ from typing import Any
 
 import dagster as dg
 
-from hr_centra_pipeline.orchestration.asset_tables import POOL, results, spec
+from hr_centra_pipeline.orchestration.asset_tables import results, spec
 from hr_centra_pipeline.orchestration.run import Run
+from hr_centra_pipeline.orchestration.steps import step
 from hr_centra_pipeline.push.record import record_plan
 from hr_centra_pipeline.push.sender import push
 
 TABLES = ("push.ledger", "push.packets", "push.attempts")
 
 
-@dg.multi_asset(
-    name="push",
+@step(
+    "push",
     specs=[spec(name, "push", "finance", kinds=["graphql"]) for name in TABLES],
-    pool=POOL,
 )
-def push_effects(run: Run) -> Iterator[dg.MaterializeResult[Any]]:
+def push_effects(context: Any, run: Run) -> Iterator[dg.MaterializeResult[Any]]:
     """Dry run by default: then nothing is written, and the plan stays planned."""
     with run.warehouse.transaction() as connection:
         record_plan(connection, run.now)

@@ -13,7 +13,6 @@ from hr_centra_pipeline.core.errors import RunFailed
 from hr_centra_pipeline.month_end.fact_journal import remember
 from hr_centra_pipeline.orchestration import markdown
 from hr_centra_pipeline.orchestration.asset_tables import (
-    POOL,
     TOLD_ELSEWHERE,
     declaration_checks,
     deps,
@@ -22,6 +21,7 @@ from hr_centra_pipeline.orchestration.asset_tables import (
     spec,
 )
 from hr_centra_pipeline.orchestration.run import Run
+from hr_centra_pipeline.orchestration.steps import step
 from hr_centra_pipeline.publishing.page_data import write_pages
 from hr_centra_pipeline.publishing.publish import SOURCES, publish
 from hr_centra_pipeline.publishing.workbook_intake import take_workbooks
@@ -31,6 +31,7 @@ from hr_centra_pipeline.warehouse.database import Connection
 _EXCEPTIONS = "reconciliation.exceptions"
 TABLES = {
     _EXCEPTIONS: "finance",
+    "reconciliation.dry_run_items": "data",
     "reconciliation.orphaned_returns": "customer_service",
     "reconciliation.refund_facts": "finance",
     "reconciliation.refund_match": "finance",
@@ -72,16 +73,15 @@ _PAGES = ["published", "pages"]
 _WRITTEN = "the_pages_were_written"
 
 
-@dg.multi_asset(
-    name="reconciliation",
+@step(
+    "reconciliation",
     specs=[spec(name, "reconciliation", team) for name, team in TABLES.items()],
     check_specs=[
         *declaration_checks(list(TABLES)),
         *(dg.AssetCheckSpec(name, asset=key(_EXCEPTIONS), description=says) for name, (_, _, says) in _CHECKS.items()),
     ],
-    pool=POOL,
 )
-def reconciliation(run: Run) -> Iterator[dg.MaterializeResult[Any]]:
+def reconciliation(context: Any, run: Run) -> Iterator[dg.MaterializeResult[Any]]:
     """Key by key over all open items; an exception closes only by what proves it. Then what is new is entered in the journal."""
     workbooks = take_workbooks(run.warehouse, run.settings, run.now)
     with run.warehouse.transaction() as connection:
@@ -154,8 +154,8 @@ def _metadata(connection: Connection, *, is_new: bool) -> dict[str, Any]:
     return found
 
 
-@dg.multi_asset(
-    name="publishing",
+@step(
+    "publishing",
     specs=[
         dg.AssetSpec(
             ["published", "tables"], deps=deps(*SOURCES.values()), group_name="publishing", owners=["team:data"],
@@ -170,9 +170,8 @@ def _metadata(connection: Connection, *, is_new: bool) -> dict[str, Any]:
     check_specs=[
         dg.AssetCheckSpec(_WRITTEN, asset=_PAGES, description="Otherwise the pages show what the last sync has written.")
     ],
-    pool=POOL,
 )  # fmt: skip
-def publishing(run: Run) -> Iterator[dg.MaterializeResult[Any]]:
+def publishing(context: Any, run: Run) -> Iterator[dg.MaterializeResult[Any]]:
     """Readers never open the warehouse: one open reader would make the next sync fail."""
     publish(run.warehouse, run.settings, run.now, history_every=run.policy.policy.publishing.history_every)
     yield dg.MaterializeResult(

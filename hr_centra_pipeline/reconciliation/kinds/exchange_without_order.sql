@@ -30,7 +30,8 @@ select
         else 'The exchange was due on ' || strftime(trigger_at, '%Y-%m-%d') || ' and no replacement is ordered: '
     end || why as detail,
     next_step,
-    evidence
+    evidence,
+    is_dry_run
 from missing_effects
 where effect_kind = 'exchange_order';
 

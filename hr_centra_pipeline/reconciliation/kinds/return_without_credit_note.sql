@@ -24,7 +24,8 @@ select
         else 'The credit was due on ' || strftime(trigger_at, '%Y-%m-%d') || ' and is not in Centra: '
     end || why as detail,
     next_step,
-    evidence
+    evidence,
+    is_dry_run
 from missing_effects
 where effect_kind = 'credit_note';
 

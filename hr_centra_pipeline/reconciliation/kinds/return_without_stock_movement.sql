@@ -29,7 +29,8 @@ select
     || ' and not booked in Centra: '
     || why as detail,
     next_step,
-    json_merge_patch(evidence, json_object('disposition', disposition)) as evidence
+    json_merge_patch(evidence, json_object('disposition', disposition)) as evidence,
+    is_dry_run
 from missing_effects
 where effect_kind = 'inventory_adjustment' and is_mapped;
 

@@ -57,9 +57,9 @@ select
         'mode',
         pending."mode",
         'state',
-        coalesce(ledger.state, 'planned'),
-        'waits_for_live', case when pending.blocked_by is null and pending."mode" = 'dry_run' then true end
-    ) as evidence
+        coalesce(ledger.state, 'planned')
+    ) as evidence,
+    pending.blocked_by is null and pending."mode" = 'dry_run' as is_dry_run
 from effects.pending_status_updates as pending
 join places using (effect_kind)
 left join push.ledger as ledger on ledger.effect_key = pending.effect_key

@@ -398,6 +398,17 @@ class Database:
                 "insert or replace into refusals values (?, ?, ?)", [subject, str(target), message]
             )
 
+    def allow(self, subject: str, target: Any) -> None:
+        """Somebody corrects what was refused.
+
+        Raises:
+            CentraRefusal: nothing of the kind is refused.
+        """
+        with self.write():
+            if self.refusal_of(subject, target) is None:
+                raise CentraRefusal(f"Nothing is refused: {subject} {target}", ["target"])
+            self._connection.execute("delete from refusals where subject = ? and target = ?", [subject, str(target)])
+
 
 def _row(cursor: sqlite3.Cursor, values: tuple[Any, ...]) -> Row:
     row: Row = {}

@@ -32,6 +32,10 @@ _AFTER = timedelta(days=14)  # how far beyond its first look the shop's future i
 _METHODS = {"return-bar": 45, "mail": 28, "in-store": 17, "mail-shopper-provided": 6, "returnless": 4}
 
 
+_KEYS = frozenset({"return_id", "item_id", "refund_id", "shipment_id", "updated_at"})
+"""Fields by which a row is named."""
+
+
 @dataclass
 class Shop:
     """A shop in a sandbox home. Everything that it does to Centra goes through the store, by Centra's rules."""
@@ -235,6 +239,33 @@ class Shop:
             moment = hour
         if moment < until or not seconds:
             self._live(until, self._chance(until), exports_rows=False)
+
+    def correct(self, name: str, changes: dict[str, Any]) -> list[str]:
+        """Change fields of the rows of a return, a unit or a refund, now; answers the rows. The next export has them.
+
+        Raises:
+            ValueError: there is no such row, or none of its rows has such a field.
+        """
+        found = self._records.rows(
+            "select kind, key from rows where json_extract(state, '$.return_id') = :name"
+            " or json_extract(state, '$.item_id') = :name or json_extract(state, '$.refund_id') = :name"
+            " order by kind, key",
+            {"name": name},
+        )
+        if not found:
+            raise ValueError(f"{name}: Happy Returns has no return, unit or refund of that name")
+        known = {kind: set(columns) - _KEYS for kind, columns in exports.COLUMNS.items()}
+        fields = set().union(*(known[row["kind"]] for row in found))
+        if unknown := sorted(set(changes) - fields):
+            raise ValueError(f"{name} has no {', '.join(unknown)}: {', '.join(sorted(fields))}")
+        changed = []
+        self._records.begin()
+        for row in found:
+            if mine := {field: value for field, value in changes.items() if field in known[row["kind"]]}:
+                self._records.change(row["kind"], row["key"], mine, self.clock.now())
+                changed.append(f"{row['kind']} {row['key']}")
+        self._records.commit()
+        return changed
 
     def _live(self, until: datetime, random: Random, *, exports_rows: bool = True) -> None:
         """Everything up to a moment happens; the clock moves; the changed rows are exported."""

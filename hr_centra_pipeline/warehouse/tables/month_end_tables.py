@@ -156,35 +156,44 @@ GOODS_IN_TRANSIT_UNITS = table(
     },
 )
 
+_OPEN_ITEM = {
+    "month": _MONTH,
+    "exception_id": text("stable id: kind and subject"),
+    "kind": text("kind of trouble", values=tuple(EXCEPTION_KINDS)),
+    "class": text("where it is fixed", null=True),
+    "cause": text("coded cause", null=True),
+    "culprit": text("who deviates", null=True),
+    "owner_team": text("whose work it is", values=OWNERS),
+    **_UNIT,
+    "sku": text("SKU", null=True),
+    "currency": text("ISO 4217", null=True),
+    "amount": money("money at stake", null=True),
+    "opened_at": instant("first opened"),
+    "age_days": whole("days open at the cut-off"),
+    "age_bucket": text("in buckets", values=AGE_BUCKETS),
+    "due_at": instant("when it must be done"),
+    "is_overdue": flag("that time was over at the cut-off"),
+    "carried_from": text("month in which it opened, when that is an earlier one", null=True),
+    "detail": text("what is wrong, in a sentence"),
+    "next_step": text("what to do, in plain English"),
+    "evidence": text("file and line, Centra id, attempt, mode: as JSON", null=True),
+    "note": text("last note of a person", null=True),
+    "decision": text("last decision of a person", null=True),
+    "noted_by": text("who", null=True),
+}
+
 OPEN_ITEMS = table(
     "month_end.open_items",
     "One row per month and exception that was open at its cut-off.",
     ["month", "exception_id"],
-    {
-        "month": _MONTH,
-        "exception_id": text("stable id: kind and subject"),
-        "kind": text("kind of trouble", values=tuple(EXCEPTION_KINDS)),
-        "class": text("where it is fixed", null=True),
-        "cause": text("coded cause", null=True),
-        "culprit": text("who deviates", null=True),
-        "owner_team": text("whose work it is", values=OWNERS),
-        **_UNIT,
-        "sku": text("SKU", null=True),
-        "currency": text("ISO 4217", null=True),
-        "amount": money("money at stake", null=True),
-        "opened_at": instant("first opened"),
-        "age_days": whole("days open at the cut-off"),
-        "age_bucket": text("in buckets", values=AGE_BUCKETS),
-        "due_at": instant("when it must be done"),
-        "is_overdue": flag("that time was over at the cut-off"),
-        "carried_from": text("month in which it opened, when that is an earlier one", null=True),
-        "detail": text("what is wrong, in a sentence"),
-        "next_step": text("what to do, in plain English"),
-        "evidence": text("file and line, Centra id, attempt, mode: as JSON", null=True),
-        "note": text("last note of a person", null=True),
-        "decision": text("last decision of a person", null=True),
-        "noted_by": text("who", null=True),
-    },
+    dict(_OPEN_ITEM),
+)
+
+OPEN_IN_DRY_RUN = table(
+    "month_end.open_in_dry_run",
+    "One row per month and matter that was open at its cut-off only because nothing was sent (dry run). Not among the open items.",
+    ["month", "exception_id"],
+    dict(_OPEN_ITEM),
 )
 
 REFUND_DIFFERENCES = table(
@@ -342,7 +351,7 @@ MONTHLY: dict[str, Table] = {
     declared.name.partition(".")[2]: declared
     for declared in (
         MONTH_END, ROLLFORWARD, REFUND_LIABILITY, REFUND_LIABILITY_RETURNS, GOODS_IN_TRANSIT, GOODS_IN_TRANSIT_UNITS,
-        OPEN_ITEMS, REFUND_DIFFERENCES, EXCHANGES, LATE_ITEMS, CONTROL_TOTALS, TURNAROUND, MONEY_SAVED,
+        OPEN_ITEMS, OPEN_IN_DRY_RUN, REFUND_DIFFERENCES, EXCHANGES, LATE_ITEMS, CONTROL_TOTALS, TURNAROUND, MONEY_SAVED,
     )
 }  # fmt: skip
 

@@ -41,9 +41,16 @@ _EXCEPTION = {
     "detail": text("what is wrong, in a sentence"),
     "next_step": text("what to do, in plain English"),
     "evidence": text("file and line, Centra id, attempt, mode: as JSON"),
+    "assigned_to": text("who takes care of it: a user id, or team:finance (null: nobody in particular)", null=True),
 }
 
 EXCEPTIONS = table("reconciliation.exceptions", "One row per open exception.", ["exception_id"], dict(_EXCEPTION))
+DRY_RUN_ITEMS = table(
+    "reconciliation.dry_run_items",
+    "One row per matter that is open only because nothing is sent: its effect type is in dry run. Not among the exceptions.",
+    ["exception_id"],
+    dict(_EXCEPTION),
+)
 
 
 def _family(name: str, grain: str) -> Table:

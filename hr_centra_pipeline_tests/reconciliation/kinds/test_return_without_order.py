@@ -32,3 +32,12 @@ def test_centra_has_the_order_or_the_export_names_another_one() -> None:
         "found": "Centra has order 1001",
         "corrected": "no unit of the return names that order any more",
     }
+
+
+def test_a_row_of_the_return_that_its_units_have_since_corrected_names_no_order_any_more() -> None:
+    alone = Alone("return_without_order")
+    for return_id, later in (("RT-1", DAY), ("RT-2", -DAY)):
+        alone.put("staging.returns", return_id=return_id, order_number="10O1", source_time=NOW - 2 * DAY)
+        alone.put("staging.return_items", return_id=return_id, order_number="1001", source_time=NOW - 2 * DAY + later)
+    alone.put("landing.centra_absent_orders", order_number="10O1")
+    assert alone.opened("return_id") == [("RT-2",)]

@@ -43,9 +43,22 @@ def test_an_order_without_a_customer_says_what_its_reason_says() -> None:
         "effects.pending_status_updates", effect_key="HR1", effect_kind="customer_note", return_id="RT-1", sendable_at=NOW,
         mode="dry_run", blocked_code="no_customer", blocked_by=reason.sentence, evidence=json.dumps({"says": "Graded"}),
     )  # fmt: skip
-    assert alone.opened("class", "cause", "culprit", "next_step", "evidence ->> 'waits_for_live'") == [
-        (reason.cls, reason.cause, reason.culprit, reason.next_step, None)
+    assert alone.opened("class", "cause", "culprit", "next_step", "is_dry_run") == [
+        (reason.cls, reason.cause, reason.culprit, reason.next_step, False)
     ]
+
+
+def test_only_the_mode_dry_run_makes_it_an_item_of_the_dry_run() -> None:
+    alone = Alone("status_not_updated")
+    alone.put("policy.status_targets", effect_kind="customer_note")
+    for mode in ("off", "dry_run", "approve", "live"):
+        alone.put(
+            "effects.pending_status_updates", effect_key=mode, effect_kind="customer_note", return_id=mode, sendable_at=NOW,
+            mode=mode, evidence=json.dumps({"says": "Graded"}),
+        )  # fmt: skip
+    assert alone.opened("return_id", "is_dry_run") == [
+        ("approve", False), ("dry_run", True), ("live", False), ("off", False),
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("due_first", [True, False])

@@ -16,12 +16,17 @@ from hr_centra_pipeline.publishing.refund_sentence import ACTORS
 _WORDS: Mapping[str, str] = {
     "happy_returns": "Happy Returns", "pipeline": "hr-centra", "hr_centra": "hr-centra", "centra": "Centra",
     "provider": "payment provider", "dry_run": "dry run", "unknown": "in doubt", "open": "open",
-    "hand_over": "the shopper to hand it in", "goods": "the goods", "approval": "an approval", "grade": "a grade",
+    "grade": "a grade",
     "credit_note": "our credit", "inventory_adjustment": "our stock movement", "exchange_order": "our replacement order",
     "logistics_delay": "late", "in_time": "in time", "chase": "being chased", "carry_forward": "carry forward", "claim": "claim",
-    "write_off": "write off", "in_doubt": "in doubt",
+    "write_off": "write off", "sku": "SKU", "rma": "RMA", "email_token": "e-mail address", "in_doubt": "in doubt",
     "pending": "not due yet", "other_month": "agrees, in another month", "before_cutover": "before the cut-over",
-    "given_instead": "money was given instead", "settled_outside": "settled outside Centra",
+    "given_instead": "refunded instead", "settled_outside": "settled outside Centra",
+}  # fmt: skip
+_WAITS: Mapping[str, str] = {
+    "hand_over": "the shopper to hand it in", "goods": "the goods", "approval": "an approval", "grade": "a grade",
+    "credit_note": "our credit", "inventory_adjustment": "our stock movement", "exchange_order": "our replacement order",
+    "exception": "its exceptions to be solved",
 }  # fmt: skip
 _MOVEMENTS: Mapping[str, str] = {
     "none": "is not booked: the policy has no warehouse for this grade",
@@ -45,6 +50,11 @@ def words(code: object) -> str:
     """A code as people say it."""
     text = str(code)
     return _WORDS.get(text, text.replace("_", " "))
+
+
+def waits(code: str) -> str:
+    """What a return waits for."""
+    return _WAITS.get(code, effect_text(code))
 
 
 def team(code: str) -> str:
@@ -115,7 +125,8 @@ def prose(text: str | None) -> Markup:
 
 
 FILTERS: Mapping[str, Callable[..., object]] = {
-    "words": words, "team": team, "effect": effect_text, "movement": movement, "money": money, "instant": instant, "day": day,
+    "words": words, "waits": waits, "team": team, "effect": effect_text, "movement": movement,
+    "money": money, "instant": instant, "day": day,
     "span": span, "prose": prose, "many": many,
 }  # fmt: skip
 """Of the templates."""

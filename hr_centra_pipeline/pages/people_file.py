@@ -20,7 +20,7 @@ from hr_centra_pipeline.core.setting_files import mistakes_in, parsed_toml, read
 
 FILE = "people.toml"
 Way = Literal["proxy", "passwords", "link"]
-"""How somebody logged in: by the login of a proxy in front, with a password of ours, or with the link on the terminal."""
+"""How somebody logged in: by the login of a proxy in front, with a password, or with the link on the terminal."""
 Right = Literal["decide", "close"]
 """``decide``: approve, adopt, tie, raise, reorder, pay instead. ``close``: close, reopen and sign a month, upload files."""
 RIGHTS: tuple[Right, ...] = ("decide", "close")
@@ -40,6 +40,8 @@ class LoginSettings(_Strict):
     user_header: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,64}$")] = "X-Forwarded-Email"
     idle_hours: Annotated[int, Field(ge=1, le=24)] = 8
     absolute_hours: Annotated[int, Field(ge=1, le=72)] = 12
+    decisions_only_on_pages: bool = False
+    """Approving, closing, reopening and signing is refused on the command line."""
 
     @model_validator(mode="after")
     def _addresses(self) -> Self:
@@ -60,6 +62,8 @@ class Person(_Strict):
     teams: list[str] = Field(default=[], max_length=8)
     may: list[Right] = Field(default=[], max_length=len(RIGHTS))
     password: Annotated[str, Field(max_length=300, repr=False)] = ""
+    machine_users: list[Annotated[str, Field(min_length=1, max_length=100)]] = Field(default=[], max_length=8)
+    """Users of this machine that are this person: what they planned, the person does not approve."""
 
     @model_validator(mode="after")
     def _known_teams(self) -> Self:
