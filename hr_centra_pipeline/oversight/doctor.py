@@ -6,7 +6,6 @@ import os
 import shutil
 import stat
 from collections.abc import Iterator, Mapping
-from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -300,14 +299,8 @@ def _database(settings: Settings, now: datetime) -> Iterator[Finding]:
         yield Finding("database", "note", f"{settings.database} does not exist yet", "The first sync creates it.")
         return
     try:
-        # Where there is no lock file nobody holds it, and looking makes none.
-        held = (
-            lock.held(settings.lock_path, "hr-centra doctor", wait_seconds=3)
-            if settings.lock_path.exists()
-            else nullcontext()
-        )
         with (
-            held,
+            lock.held_if_there(settings.lock_path, "hr-centra doctor", wait_seconds=3),
             duckdb.connect(settings.database, read_only=True) as connection,
         ):
             done = versions.applied(connection)

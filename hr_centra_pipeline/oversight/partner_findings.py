@@ -69,7 +69,7 @@ def _last_look(settings: Settings, now: datetime) -> Iterator[Finding]:
         return
     try:
         with (
-            lock.held(settings.lock_path, "hr-centra doctor", wait_seconds=3),
+            lock.held_if_there(settings.lock_path, "hr-centra doctor", wait_seconds=3),
             duckdb.connect(settings.database, read_only=True) as connection,
         ):
             connection.execute("set timezone = 'UTC'")
