@@ -24,7 +24,7 @@ def pid_of(process: str) -> int:
 
 
 def is_here(process: str) -> bool:
-    """Whether a process is, or was, one of this machine: only then can be told whether it is gone."""
+    """Whether a process is, or was, one of this machine: only then can we know whether it is gone."""
     return process.partition(":")[0] == socket.gethostname()
 
 

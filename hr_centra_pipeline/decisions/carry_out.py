@@ -11,6 +11,7 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 import duckdb
 
@@ -23,11 +24,13 @@ from hr_centra_pipeline.decisions.acts import Act
 from hr_centra_pipeline.decisions.decision_kinds import MONTH_END, Arguments
 from hr_centra_pipeline.decisions.decision_store import Decision, DecisionStore, Kept, StoreFailed
 from hr_centra_pipeline.month_end import due
-from hr_centra_pipeline.publishing.pack import Pack, export_month
 from hr_centra_pipeline.warehouse import migrate
 from hr_centra_pipeline.warehouse.database import Connection, Warehouse
 from hr_centra_pipeline.warehouse.made import makes
 from hr_centra_pipeline.warehouse.policy_tables import write_policy
+
+if TYPE_CHECKING:
+    from hr_centra_pipeline.publishing.pack import Pack
 
 _LOG = logging.getLogger(__name__)
 MOST_TRIES = 5
@@ -142,6 +145,8 @@ def write_pack(carrier: Carrier, month: str, as_of: datetime | None = None) -> P
     Raises:
         RunFailed: the month has not begun.
     """
+    from hr_centra_pipeline.publishing.pack import export_month  # loads the workbook's libraries
+
     pack = export_month(carrier.warehouse, carrier.settings, month, carrier.now, carrier.policy_sha256, as_of=as_of)
     if as_of is None:
         with carrier.warehouse.transaction() as connection:

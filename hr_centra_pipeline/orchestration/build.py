@@ -30,7 +30,7 @@ def build_definitions(
 ) -> dg.Definitions:
     """Assets, checks, jobs, the schedule and sensors, with the resource that they share. No executor: that is the host's.
 
-    ``home``, ``database``, ``policy`` and ``mode`` stand in for the variables HR_CENTRA_HOME and so on; ``environment`` for any
+    ``home``, ``database``, ``policy`` and ``mode`` replace the variables HR_CENTRA_HOME and so on; ``environment`` for any
     other variable by its name, such as ``{"CENTRA_TOKEN": dg.EnvVar("STORE_2_TOKEN")}``. Whatever is left out is read from the
     environment, at each run. ``key_prefix`` goes before every asset's key, ``name_prefix`` before the names of steps, jobs,
     the schedule, sensors and groups.

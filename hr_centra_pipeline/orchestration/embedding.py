@@ -17,7 +17,7 @@ from hr_centra_pipeline.orchestration import partitions
 
 @dataclass(frozen=True)
 class Embedding:
-    """Names and environment of one set of definitions. ``given``: variables that stand in for those of the environment."""
+    """Names and environment of one set of definitions. ``given``: variables that replace those of the environment."""
 
     key_prefix: tuple[str, ...] = ()
     name_prefix: str = ""
@@ -26,7 +26,7 @@ class Embedding:
     given: Mapping[str, str] = field(default_factory=dict)
 
     def environment(self) -> dict[str, str]:
-        """The variables as they are now; what was given stands in for them."""
+        """The variables as they are now; what was given replaces them."""
         return {**os.environ, **{name: told(value) for name, value in self.given.items()}}
 
     def settings(self) -> Settings:
@@ -80,5 +80,5 @@ class Embedding:
 
 
 def told(value: str) -> str:
-    """What an ``EnvVar`` stands for; any other text as it is."""
+    """The value of an ``EnvVar``; any other text as it is."""
     return (value.get_value() or "") if isinstance(value, dg.EnvVar) else value

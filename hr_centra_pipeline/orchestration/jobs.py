@@ -9,6 +9,7 @@ from typing import Any
 import dagster as dg
 
 from hr_centra_pipeline.core.errors import ConfigurationError
+from hr_centra_pipeline.orchestration.asset_steps import Step
 from hr_centra_pipeline.orchestration.assets import (
     backfill_assets,
     contract_assets,
@@ -33,7 +34,6 @@ from hr_centra_pipeline.orchestration.partitions import (
     RANGE_START,
     SYNC_JOB,
 )
-from hr_centra_pipeline.orchestration.steps import Step
 from hr_centra_pipeline.publishing.publish import read_due
 
 FOLLOWED_TAG = "hr_centra/month_end"

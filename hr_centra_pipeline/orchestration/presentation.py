@@ -8,9 +8,9 @@ from datetime import timedelta
 
 import dagster as dg
 
+from hr_centra_pipeline.orchestration.asset_steps import Step
 from hr_centra_pipeline.orchestration.asset_tables import external
 from hr_centra_pipeline.orchestration.embedding import Embedding
-from hr_centra_pipeline.orchestration.steps import Step
 
 FLOW = (
     "inputs", "landing", "staging", "matching", "effects", "push", "reconciliation", "month_end", "publishing", "oversight",

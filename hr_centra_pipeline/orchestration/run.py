@@ -56,7 +56,7 @@ class HrCentra(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     @property
     def variables(self) -> dict[str, str]:
-        """The variables that fields stand in for."""
+        """The variables that fields replace."""
         fields = {
             "HR_CENTRA_HOME": self.home, "HR_CENTRA_DATABASE": self.database, "HR_CENTRA_POLICY": self.policy,
             "HR_CENTRA_MODE": self.mode,

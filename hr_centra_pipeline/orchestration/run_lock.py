@@ -1,6 +1,6 @@
 """The run locks that the steps of every run take, and runs whose process died holding one.
 
-``sync.lock`` is what keeps a second writer of the database out. A run takes it with its first step of ours and keeps it to its end:
+``sync.lock`` keeps a second writer of the database out. A run takes it with the first of our steps and keeps it until it has ended:
 held by the kernel as long as its process lives, and as its turn (``warehouse/lock.py``) between steps that are processes of their
 own. A backfill, which may take hours, keeps ``backfill.lock`` so, and ``sync.lock`` only for short slices: the hourly sync gets in.
 

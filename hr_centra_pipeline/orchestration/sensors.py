@@ -70,7 +70,7 @@ def _watch(embedding: Embedding) -> tuple[Settings, Policy, datetime]:
 
 
 def _is_ours(run: dg.DagsterRun, embedding: Embedding) -> bool:
-    """A run of one of our jobs, or one in which a step of ours has begun. Others' are theirs to report."""
+    """A run of one of our jobs, or one in which one of our steps has begun. Others' are theirs to report."""
     return run.job_name in {embedding.name(job) for job in JOBS} or not run.tags.keys().isdisjoint(
         (JOB_TAG, run_lock.PROCESS_TAG)
     )

@@ -60,7 +60,7 @@ def waits(code: str) -> str:
 def team(code: str) -> str:
     """A team, or who must act, at the beginning of a line."""
     said = ACTORS.get(code, words(code)).removeprefix("the ")
-    return said if said.startswith("hr-centra") else said[:1].upper() + said[1:]
+    return said if code == "hr_centra" else said[:1].upper() + said[1:]
 
 
 def many(count: int, one: str) -> str:

@@ -378,7 +378,7 @@ select
     waits.verdict,
     case
         when teams.owner_team is not null then teams.owner_team
-        when waits.code = 'goods' then 'carrier'
+        when waits.code in ('goods') then 'carrier'
         when waits.code in ('approval', 'grade') then 'happy_returns'
         else must_act_for(
                 due_effects."mode", due_effects.sendable_at, $now, reasons.needs_approval, reasons.class, kinds.owner_team

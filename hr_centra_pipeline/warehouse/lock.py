@@ -75,7 +75,7 @@ def held(
 def _take(
     descriptor: int, path: Path, wait_seconds: float, turn: Turn | None, is_over: Callable[[str], bool] | None
 ) -> dict[str, Any]:
-    """Wait for the lock, and for the turn of another run to end; answers the text of whoever had it before."""
+    """Wait for the lock, and for the turn of another run to end; answers the text of its last holder."""
     deadline = time.monotonic() + wait_seconds
     own = turn.run_id if turn is not None else ""
     while True:

@@ -11,10 +11,10 @@ import pytest
 
 from hr_centra_pipeline.core.errors import RunFailed
 from hr_centra_pipeline.definitions import defs
+from hr_centra_pipeline.orchestration.asset_steps import Step
 from hr_centra_pipeline.orchestration.assets import landing_assets
 from hr_centra_pipeline.orchestration.embedding import Embedding
 from hr_centra_pipeline.orchestration.run import HrCentra
-from hr_centra_pipeline.orchestration.steps import Step
 from hr_centra_pipeline.sandbox.server import RunningSandbox, running_sandbox
 from hr_centra_pipeline_tests.cases import mostly_slow
 from hr_centra_pipeline_tests.shops import EXAMPLE_POLICY

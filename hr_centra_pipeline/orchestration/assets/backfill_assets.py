@@ -10,12 +10,12 @@ from hr_centra_pipeline.core.words import effect_text
 from hr_centra_pipeline.effects.plan import plan
 from hr_centra_pipeline.matching.match import match
 from hr_centra_pipeline.orchestration import failures, markdown
+from hr_centra_pipeline.orchestration.asset_steps import step
 from hr_centra_pipeline.orchestration.asset_tables import results, spec
 from hr_centra_pipeline.orchestration.assets.partner_assets import ask_partner
 from hr_centra_pipeline.orchestration.partitions import days_of
 from hr_centra_pipeline.orchestration.run import Run
 from hr_centra_pipeline.orchestration.run_lock import BehindTheLock
-from hr_centra_pipeline.orchestration.steps import step
 from hr_centra_pipeline.sources.centra import history
 from hr_centra_pipeline.sources.centra.centra_staging import refresh as refresh_centra
 from hr_centra_pipeline.sources.centra.history import HistoryReport

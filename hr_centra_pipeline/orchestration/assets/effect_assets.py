@@ -10,9 +10,9 @@ import dagster as dg
 from hr_centra_pipeline.decisions import carry_out
 from hr_centra_pipeline.effects.plan import plan
 from hr_centra_pipeline.matching.match import match
+from hr_centra_pipeline.orchestration.asset_steps import step
 from hr_centra_pipeline.orchestration.asset_tables import declaration_checks, key, results, spec
 from hr_centra_pipeline.orchestration.run import Run
-from hr_centra_pipeline.orchestration.steps import step
 from hr_centra_pipeline.warehouse.tables import DERIVED
 
 _MATCHED = "matching.matched_items"

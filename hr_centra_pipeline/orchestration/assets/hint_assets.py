@@ -7,9 +7,9 @@ import dagster as dg
 
 from hr_centra_pipeline.inbox.inbox_store import Inbox, StoreFailed
 from hr_centra_pipeline.orchestration import failures
+from hr_centra_pipeline.orchestration.asset_steps import step
 from hr_centra_pipeline.orchestration.asset_tables import key, results, spec
 from hr_centra_pipeline.orchestration.run import Run
-from hr_centra_pipeline.orchestration.steps import step
 from hr_centra_pipeline.sources.centra import event_queue, hints
 from hr_centra_pipeline.sources.intake.halves import NotNow
 

@@ -10,9 +10,9 @@ from hr_centra_pipeline.core.errors import ConfigurationError, Unreachable
 from hr_centra_pipeline.inbox.inbox_store import Inbox
 from hr_centra_pipeline.inbox.signatures import EVENT_PROFILES
 from hr_centra_pipeline.orchestration import failures
+from hr_centra_pipeline.orchestration.asset_steps import Step, step
 from hr_centra_pipeline.orchestration.asset_tables import key, results, spec
 from hr_centra_pipeline.orchestration.run import Run
-from hr_centra_pipeline.orchestration.steps import Step, step
 from hr_centra_pipeline.sources.centra import named_pulls, pull
 from hr_centra_pipeline.sources.centra.full_compare import compare_with_centra
 from hr_centra_pipeline.sources.happy_returns.event_intake import EventReport, take_events

@@ -13,6 +13,7 @@ from hr_centra_pipeline.core.errors import RunFailed
 from hr_centra_pipeline.core.money import minor_units
 from hr_centra_pipeline.month_end import due
 from hr_centra_pipeline.orchestration import markdown
+from hr_centra_pipeline.orchestration.asset_steps import step
 from hr_centra_pipeline.orchestration.asset_tables import (
     TOLD_ELSEWHERE,
     declaration_checks,
@@ -22,7 +23,6 @@ from hr_centra_pipeline.orchestration.asset_tables import (
     spec,
 )
 from hr_centra_pipeline.orchestration.run import Run
-from hr_centra_pipeline.orchestration.steps import step
 from hr_centra_pipeline.publishing import charts
 from hr_centra_pipeline.publishing.content import Content, workbook_key
 from hr_centra_pipeline.publishing.pack import PACKED, Pack, export_month

@@ -7,6 +7,7 @@ from typing import Any
 import dagster as dg
 
 from hr_centra_pipeline.orchestration import markdown
+from hr_centra_pipeline.orchestration.asset_steps import step
 from hr_centra_pipeline.orchestration.asset_tables import (
     FOUND,
     IDENTITY,
@@ -20,7 +21,6 @@ from hr_centra_pipeline.orchestration.asset_tables import (
 )
 from hr_centra_pipeline.orchestration.partitions import EVENT_SYNC_JOB, JOB_TAG, JOBS
 from hr_centra_pipeline.orchestration.run import Run
-from hr_centra_pipeline.orchestration.steps import step
 from hr_centra_pipeline.oversight.inbox_privacy import erase_old
 from hr_centra_pipeline.oversight.watch import RULES, alarms, refresh
 from hr_centra_pipeline.warehouse import models

@@ -7,9 +7,9 @@ from typing import Any
 
 import dagster as dg
 
+from hr_centra_pipeline.orchestration.asset_steps import step
 from hr_centra_pipeline.orchestration.asset_tables import results, spec
 from hr_centra_pipeline.orchestration.run import Run
-from hr_centra_pipeline.orchestration.steps import step
 from hr_centra_pipeline.push.record import record_plan
 from hr_centra_pipeline.push.sender import push
 

@@ -12,6 +12,7 @@ import dagster as dg
 from hr_centra_pipeline.core.errors import RunFailed
 from hr_centra_pipeline.month_end.fact_journal import remember
 from hr_centra_pipeline.orchestration import markdown
+from hr_centra_pipeline.orchestration.asset_steps import step
 from hr_centra_pipeline.orchestration.asset_tables import (
     TOLD_ELSEWHERE,
     declaration_checks,
@@ -21,7 +22,6 @@ from hr_centra_pipeline.orchestration.asset_tables import (
     spec,
 )
 from hr_centra_pipeline.orchestration.run import Run
-from hr_centra_pipeline.orchestration.steps import step
 from hr_centra_pipeline.publishing.page_data import write_pages
 from hr_centra_pipeline.publishing.publish import SOURCES, publish
 from hr_centra_pipeline.publishing.workbook_intake import take_workbooks

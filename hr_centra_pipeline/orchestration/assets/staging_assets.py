@@ -7,9 +7,9 @@ from typing import Any
 
 import dagster as dg
 
+from hr_centra_pipeline.orchestration.asset_steps import step
 from hr_centra_pipeline.orchestration.asset_tables import declaration_checks, results, spec
 from hr_centra_pipeline.orchestration.run import Run
-from hr_centra_pipeline.orchestration.steps import step
 from hr_centra_pipeline.sources.centra.centra_staging import refresh as refresh_centra
 from hr_centra_pipeline.sources.happy_returns.export_staging import refresh as refresh_happy_returns
 from hr_centra_pipeline.sources.payouts.settlement_profiles import load_payout_profiles
