@@ -410,7 +410,7 @@ def init(
 ) -> None:
     """Write a new shop's home: the policy, with every setting explained, and the file of variables. Never overwrites.
 
-    Nothing about money is guessed: what is not answered stands in the policy as a question, and no sync runs before it is answered.
+    Nothing about money is guessed: what is not answered is a question in the policy, and no sync runs before it is answered.
     """
     from hr_centra_pipeline.cli.init_command import init as write_home
 

@@ -62,7 +62,7 @@ class Draft:
 
     @property
     def unmapped(self) -> list[str]:
-        """Headers that no column of ours is read from."""
+        """Headers that are not mapped to any column."""
         mapped = {header for header, _ in self.columns.values()}
         return [header for header in self.headers if header not in mapped]
 
