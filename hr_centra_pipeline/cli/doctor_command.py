@@ -81,7 +81,7 @@ def _dagster(settings: Settings) -> Any:
     except Exception as error:
         if (line := trouble_commands.told(error)) is None:
             raise
-        yield Finding("Dagster", "error", line)
+        yield Finding("Dagster", "error", line, "Do what the line says, then run hr-centra doctor again.")
 
 
 def _test_alert(settings: Settings) -> Any:

@@ -417,9 +417,16 @@ def init(
     write_home(home, answers_file=answers, given=answer or [], asks=not yes)
 
 
-@_command(SET_UP, "hr-centra profile returns.csv", "hr-centra profile returns.csv --name ours --write")
+@_command(
+    SET_UP, "hr-centra profile returns.csv", "hr-centra profile exports/returns-*.csv --name ours-returns --write"
+)
 def profile(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="Any export: CSV, JSON lines, packed or not.")],
+    files: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="FILE...", help="Exports of one kind: CSV or JSON lines, packed or not. More rows show more words."
+        ),
+    ],
     name: Annotated[str, typer.Option(help="Name of the profile; its file is named after it.")] = "ours",
     write: Annotated[
         bool, typer.Option("--write", help="Write the draft to profiles/ of the home; without it, only show.")
@@ -428,7 +435,7 @@ def profile(
     """Draft a header profile from an export: columns by name and content, what its first rows would become, what is open."""
     from hr_centra_pipeline.cli.profile_command import draft_profile
 
-    draft_profile(file, name, is_written=write)
+    draft_profile(files, name, is_written=write)
 
 
 @_command(SET_UP, "hr-centra doctor", "hr-centra doctor --offline --json")

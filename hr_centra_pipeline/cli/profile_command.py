@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich import box
@@ -15,18 +16,20 @@ from hr_centra_pipeline.core.settings import Settings
 from hr_centra_pipeline.sources.happy_returns.export_kinds import KINDS
 from hr_centra_pipeline.sources.happy_returns.profile_draft import Draft, TriedRow, drafted, tried
 
+_ROWS_SHOWN = 25
 
-def draft_profile(file: Path, name: str, *, is_written: bool) -> None:
+
+def draft_profile(files: Sequence[Path], name: str, *, is_written: bool) -> None:
     """Show the draft and the first rows; write it to the home's ``profiles`` if asked.
 
     Raises:
-        ConfigurationError: the file is not one of rows, the name is none, or such a profile exists already.
+        ConfigurationError: a file is not one of rows, the name is none, or such a profile exists already.
     """
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,60}", name):
         raise ConfigurationError(f"--name {name!r}: use letters, digits, - and _ only; it is the name of a file.")
-    draft = drafted(file, name)
+    draft = drafted(files, name)
     _show(draft)
-    _show_rows(tried(file, draft))
+    _show_rows(tried(files, draft))
     if draft.questions:
         echo(f"\n{len(draft.questions)} questions are left in the draft:")
         for place, question in draft.questions:
@@ -72,5 +75,10 @@ def _show_rows(found: list[TriedRow] | str) -> None:
         return
     bad = [row for row in found if row.reason]
     echo(f"\nThe first {len(found)} rows: {len(found) - len(bad)} would land, {len(bad)} would be quarantined.")
-    for row in found:
-        echo(f"  line {row.line}: {'quarantined: ' + row.reason if row.reason else 'lands'}")
+    shown = [*bad[:_ROWS_SHOWN], *(row for row in found if not row.reason)][:_ROWS_SHOWN]
+    for row in sorted(shown, key=found.index):
+        echo(f"  {row.file} line {row.line}: {'quarantined: ' + row.reason if row.reason else 'lands'}")
+    if len(found) > len(shown):
+        echo(
+            f"  … and {len(found) - len(shown)} more, of which {len(bad) - sum(bool(row.reason) for row in shown)} quarantined"
+        )

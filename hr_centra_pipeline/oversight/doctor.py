@@ -32,7 +32,7 @@ from hr_centra_pipeline.oversight import (
     published,
     queue_findings,
 )
-from hr_centra_pipeline.oversight.findings import Finding, Level, guarded
+from hr_centra_pipeline.oversight.findings import Finding, Level, guarded, mistakes
 from hr_centra_pipeline.push.guards import guards_to_paste, missing_guards, refuse_unguarded
 from hr_centra_pipeline.sources.centra import centra_calls, contract_record, judged, probes
 from hr_centra_pipeline.sources.centra.centra_objects import Warehouse as CentraWarehouse
@@ -113,22 +113,22 @@ def examine(
     try:
         settings = Settings.from_environment(environment)
     except ConfigurationError as error:
-        yield Finding("settings", "error", str(error), is_configuration=True)
+        yield from mistakes("settings", error, "Correct it in the file of variables.")
         return
     loaded: LoadedPolicy | None = None
     yield from guarded("settings", lambda: _settings(settings, environment))
     try:
         loaded = load_policy(settings.policy_path)
     except ConfigurationError as error:
-        for line in str(error).splitlines():
-            yield Finding("policy", "error", line, is_configuration=True)
+        yield from mistakes(
+            "policy", error, f"Edit {settings.policy_path}, or write one: hr-centra init --home {settings.home}"
+        )
     profiles: list[Profile] = []
     try:
         profiles = load_profiles(settings.home / "profiles")
         load_event_profile(settings.home / EVENT_PROFILES)
     except ConfigurationError as error:
-        for line in str(error).splitlines():
-            yield Finding("profiles", "error", line, is_configuration=True)
+        yield from mistakes("profiles", error, "Edit the profile; `hr-centra profile FILE` drafts one.")
     if loaded is not None:
         policy = loaded.policy
         yield Finding("policy", "ok", f"{loaded.path} is valid; cut-over {policy.cutover:%Y-%m-%d %H:%M %Z}")
@@ -141,7 +141,7 @@ def examine(
     try:
         now = clock.now(environment)
     except ConfigurationError as error:
-        yield Finding("settings", "error", str(error), is_configuration=True)
+        yield from mistakes("settings", error, "Unset HR_CENTRA_NOW for a real shop.")
         now = datetime.now(UTC)
     yield from guarded("database", lambda: _database(settings, now))
     yield from guarded("disk", lambda: _disk(settings))
@@ -393,6 +393,7 @@ def _exports(settings: Settings, profiles: list[Profile], every_hours: int, now:
             f"That is {age.total_seconds() / 3600:.0f} hours ago: ask Happy Returns for the exports." if late else "",
         )  # fmt: skip
         seen: dict[str, str] = {}
+        refused: set[str] = set()
         for arrived in arrivals(place, reversed(listed[-_FILES_LOOKED_AT:])):
             file = arrived.listed
             if isinstance(arrived, Refusal):
@@ -408,11 +409,14 @@ def _exports(settings: Settings, profiles: list[Profile], every_hours: int, now:
             except UnicodeDecodeError:
                 found = "its header is not UTF-8"
             if isinstance(found, str):
+                if found in refused:
+                    continue  # another file of the same layout
+                refused.add(found)
                 yield Finding(
                     "exports",
                     "warning",
                     f"{file.name}: {found}",
-                    "Map its headers in a profile in $HR_CENTRA_HOME/profiles/; those in data/profiles/ show how.",
+                    "Draft a profile from it: hr-centra profile FILE --write.",
                 )
             elif found.kind not in seen:
                 seen[found.kind] = found.profile.name

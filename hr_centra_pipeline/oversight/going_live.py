@@ -61,9 +61,11 @@ def _steps(settings: Settings, found: Sequence[Finding], *, is_offline: bool) ->
     is_fed = bool(files) or settings.has_events
     told = files[0].told if files else "webhooks" if settings.has_events else "nothing was found to read"
     yield "3 exports or events", is_fed, told, "set HAPPY_RETURNS_EXPORTS (docs/going-live.md), or a webhook secret"
+    known = [one.told.partition(":")[0] for one in found if one.section == "exports" and ": profile " in one.told]
+    said = f"files of {', '.join(known) or 'no kind'} are recognised" if files else "webhooks need none"
     yield (
-        "4 header profile", is_fed and not unknown and "profiles" not in errors,
-        f"{len(unknown)} of the newest files are not recognised" if unknown else "nothing is refused by its header",
+        "4 header profile", is_fed and ("items" in known or not files) and "profiles" not in errors,
+        f"{said}; {len(unknown)} other layouts are not" if unknown else said,
         "hr-centra profile FILE --write",
     )  # fmt: skip
     has_token = bool(settings.centra_graphql_url and settings.centra_token.get_secret_value())
@@ -96,7 +98,7 @@ def _steps(settings: Settings, found: Sequence[Finding], *, is_offline: bool) ->
         "whether a person has read it is not recorded" if last else "there is no plan yet", "hr-centra plan",
     )  # fmt: skip
     yield (
-        "8 shadow", bool(live) or (verdict is not None and verdict[0]),
+        "8 shadow", verdict is not None and verdict[0],
         verdict[1] if verdict else "no report yet", "hr-centra shadow, after some days of hourly dry runs",
     )  # fmt: skip
     for name, mode in modes.items():

@@ -47,10 +47,10 @@ def test_the_path_begins_with_init_and_goes_on_step_by_step(tmp_path: Path) -> N
     (home / "exports").mkdir()
     (home / "exports" / "returns-20260930.csv").write_text("Retoure,Nr,Stand der Dinge\nR1,1,offen\n", encoding="utf-8")
     steps, command = path(environment)
-    assert steps["4 header profile"].told.endswith("1 of the newest files are not recognised")
+    assert steps["4 header profile"].told.endswith("files of no kind are recognised; 1 other layouts are not")
     assert command == "Next: hr-centra profile FILE --write"
     (home / "exports" / "returns-20260930.csv").write_text(
-        "return_id,order_number,refund_status\nR1,1001,started\n", encoding="utf-8"
+        "return_id,order_number,sku,refund_type\nR1,1001,A-1,refund\n", encoding="utf-8"
     )
     assert path(environment)[1].startswith("Next: put CENTRA_TOKEN")
 

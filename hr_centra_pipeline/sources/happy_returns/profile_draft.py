@@ -40,8 +40,9 @@ _AMOUNT = re.compile(r"[+-]?(?:[A-Z]{3}|[€£])?\s*[+-]?\d[\d.,]*\s*(?:[A-Z]{3}
 
 @dataclass(frozen=True)
 class TriedRow:
-    """What one row of the file becomes. ``reason``: why it is quarantined; empty: it lands."""
+    """What one row of a file becomes. ``reason``: why it is quarantined; empty: it lands."""
 
+    file: str
     line: int
     reason: str = ""
 
@@ -114,20 +115,28 @@ class Draft:
             yield f"# {self.kind} = [{', '.join(map(quoted, self.unmapped))}]"
 
 
-def drafted(file: Path, name: str) -> Draft:
-    """Draft a profile from the beginning of a file.
+def drafted(files: Sequence[Path], name: str) -> Draft:
+    """Draft a profile from the beginnings of one file or of several with the same header: the more rows, the more words.
 
     Raises:
-        ConfigurationError: it cannot be read, or is not a file of rows; the message says what to deliver.
+        ConfigurationError: one cannot be read, is not a file of rows, or has another header; the message says what to give.
     """
-    content = _opened(file)
-    delimiter, cut = _cut(content, file)
+    first, *others = files
+    delimiter, cut = _cut(_opened(first), first)
     rows = [values for _, values in cut.rows]
+    for file in others:
+        _, more = _cut(_opened(file), file)
+        if more.headers != cut.headers:
+            raise ConfigurationError(f"{file}: has another header than {first}. Draft a profile for each kind of file.")
+        rows += [values for _, values in more.rows]
     samples = {
         header: [row[place].strip() for row in rows if row[place].strip()] for place, header in enumerate(cut.headers)
     }
     kind, columns = _kind_and_columns(cut.headers)
-    draft = Draft(name, kind, delimiter, cut.headers, {column: (header, "name") for column, header in columns.items()})
+    draft = Draft(
+        name, kind, delimiter, cut.headers,
+        {column: (columns[column], "name") for column in _types(kind) if column in columns},
+    )  # fmt: skip
     _by_content(draft, samples)
     _times(draft, samples)
     _money(draft, samples)
@@ -140,29 +149,35 @@ def drafted(file: Path, name: str) -> Draft:
     return draft
 
 
-def tried(file: Path, draft: Draft) -> list[TriedRow] | str:
-    """What the first rows of the file become when they are landed with the draft, in a database of their own; or what is open."""
+def tried(files: Sequence[Path], draft: Draft) -> list[TriedRow] | str:
+    """What the first rows of each file become when they are landed with the draft, in a database of their own; or what is open."""
     try:
         profile = parsed(Profile, draft.as_toml(), draft.name)
     except ConfigurationError as error:
         return str(error)
-    content = _opened(file)
     with tempfile.TemporaryDirectory() as scratch:
         exports = Path(scratch, "exports")
         exports.mkdir()
-        is_json = cutting.is_json(content.data)
-        first = b"".join(content.data.splitlines(keepends=True)[: _ROWS_TRIED + (not is_json)])
-        (exports / f"{draft.kind}.{'jsonl' if is_json else 'csv'}").write_bytes(first)
+        names = {}
+        for number, file in enumerate(files):
+            content = _opened(file)
+            is_json = cutting.is_json(content.data)
+            first = b"".join(content.data.splitlines(keepends=True)[: _ROWS_TRIED + (not is_json)])
+            name = f"{number}.{'jsonl' if is_json else 'csv'}"
+            names[name] = file.name
+            (exports / name).write_bytes(first)
         warehouse = Warehouse(Path(scratch, "tried.duckdb"))
         migrate.prepare(warehouse)
         ingest(warehouse, str(exports), [profile], datetime.now(UTC))
         with warehouse.transaction() as connection:
-            landed = connection.execute(f"select source_line from landing.happy_returns_{draft.kind}").fetchall()  # noqa: S608 - our own names
-            bad = connection.execute(
-                "select source_line, concat_ws(': ', column_name, reason) from quarantine.rejected_rows"
+            landed = connection.execute(
+                f"select source_file, source_line, '' from landing.happy_returns_{draft.kind}"  # noqa: S608 - our own names
             ).fetchall()
-    found = [*(TriedRow(line) for (line,) in landed), *(TriedRow(line, reason) for line, reason in bad)]
-    return sorted(found, key=lambda one: one.line)
+            bad = connection.execute(
+                "select source_file, source_line, concat_ws(': ', column_name, reason) from quarantine.rejected_rows"
+            ).fetchall()
+    found = [TriedRow(names[name], line, reason) for name, line, reason in [*landed, *bad]]
+    return sorted(found, key=lambda one: (one.file, one.line))
 
 
 # ---------------------------------------------------------------- reading
@@ -271,20 +286,29 @@ def _times(draft: Draft, samples: dict[str, list[str]]) -> None:
     values = [value for name in columns for value in samples[draft.columns[name][0]]]
     if not values:
         return
-    if not all(_ISO.match(value) for value in values):
-        fits = [one for one in _FORMATS if all(_parses(value, one) for value in values)]
-        if len(fits) == 1:
-            draft.time_format = fits[0]
+    read = [value for value in values if _ISO.match(value)]
+    if not _is_most(len(read), len(values)):
+        fits = {one: [value for value in values if _parses(value, one)] for one in _FORMATS}
+        good = [one for one, found in fits.items() if _is_most(len(found), len(values))]
+        if len(good) == 1:
+            draft.time_format = good[0]
+            read = fits[good[0]]
         else:
-            why = "day and month may be either way round" if fits else "no usual format reads all of them"
+            why = "day and month may be either way round" if good else "no usual format reads them"
             draft.questions.append((("times", "format"), f"How are times like {values[0]!r} written ({why})?"))
-    if not all(_OFFSET.search(value) for value in values):
+            read = values
+    if without := [value for value in read if not _OFFSET.search(value)]:
         draft.questions.append(
             (
                 ("times", "zone"),
-                f"In which zone are times without an offset, like {values[0]!r}? A name like Europe/Stockholm, or UTC.",
+                f"In which zone are times without an offset, like {without[0]!r}? Like Europe/Stockholm, or UTC.",
             )
         )
+
+
+def _is_most(part: int, whole: int) -> bool:
+    """What is left is what a sync would set aside, row by row."""
+    return 20 * part >= 19 * whole
 
 
 def _parses(value: str, form: str) -> bool:
@@ -338,7 +362,8 @@ def _words(draft: Draft, samples: dict[str, list[str]]) -> None:
 
 
 def _types(kind: KindName) -> dict[str, Any]:
-    return {**KINDS[kind].brought, "updated_at": "TIMESTAMPTZ"}
+    more = {"customer_email": "VARCHAR"} if kind == "returns" else {}
+    return {**KINDS[kind].brought, **more, "updated_at": "TIMESTAMPTZ"}
 
 
 def _shown(headers: Sequence[str]) -> str:

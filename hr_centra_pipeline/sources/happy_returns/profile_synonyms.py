@@ -90,6 +90,11 @@ _WORDS: Mapping[str, Mapping[str, str]] = {
     "dropoff_method": {
         "return-bar": "return bar, abgabestelle, point retour",
         "in-store": "in store, store, filiale, magasin, tienda, butik, winkel",
+        "retailer-store": "retailer store",
+        "mail-nolabel": "mail nolabel",
+        "mail-nobox-nolabel": "mail nobox nolabel",
+        "mail-shopper-provided": "mail shopper provided",
+        "returnless": "returnless, keep it, behalten",
         "mail": "mail, post, by mail, courrier, correo, paket",
     },
     "disposition": {
