@@ -1,4 +1,4 @@
-# Everything here needs only Python 3.11+ and pip; the rest installs itself into .venv from uv.lock.
+# Everything here needs only Python 3.11, 3.12 or 3.13 and pip; the rest installs itself into .venv from uv.lock.
 PYTHON ?= python3
 BIN := .venv/bin
 UV := $(BIN)/uv
@@ -11,6 +11,8 @@ IN_MEMORY := $(shell df -Pk /dev/shm 2>/dev/null | awk 'NR == 2 && $$4 > 4000000
 .PHONY: demo test dev slow bench soak torture truth fuzz inbox vendors lineage format clean
 
 $(READY): pyproject.toml uv.lock
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || { \
+	  echo "$$($(PYTHON) -V) cannot run hr-centra: it needs Python 3.11, 3.12 or 3.13. Name one: make PYTHON=python3.13"; exit 1; }
 	@test -x $(BIN)/python || echo "Setting up: Python environment in .venv …"
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@test -x $(UV) || echo "Setting up: the installer uv …"

@@ -22,7 +22,7 @@ from hr_centra_pipeline.core.errors import ConfigurationError, RunFailed
 from hr_centra_pipeline.core.kinds import OWNERS
 from hr_centra_pipeline.core.policy import Policy, load_policy
 from hr_centra_pipeline.core.settings import Settings
-from hr_centra_pipeline.oversight import contract, delivery, doctor
+from hr_centra_pipeline.oversight import contract, delivery, doctor, going_live
 from hr_centra_pipeline.oversight.findings import Finding, exit_code, guarded
 from hr_centra_pipeline.sources.centra.client import CentraClient
 
@@ -52,6 +52,7 @@ def run_doctor(
             findings += guarded("alerts", lambda: _test_alert(settings))
         if write_schema is not None:
             findings += guarded(contract.SECTION, lambda: _written(settings, write_schema))
+        findings += list(going_live.findings(settings, findings, is_offline=is_offline))
     if as_json:
         echo(json.dumps([asdict(finding) for finding in findings], indent=1))
     else:
@@ -80,7 +81,7 @@ def _dagster(settings: Settings) -> Any:
     except Exception as error:
         if (line := trouble_commands.told(error)) is None:
             raise
-        yield Finding("Dagster", "error", line)
+        yield Finding("Dagster", "error", line, "Do what the line says, then run hr-centra doctor again.")
 
 
 def _test_alert(settings: Settings) -> Any:

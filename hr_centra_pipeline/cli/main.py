@@ -395,6 +395,49 @@ def sign(
 # ---------------------------------------------------------------- Set up
 
 
+@_command(
+    SET_UP,
+    "hr-centra init --home /var/lib/hr-centra",
+    "hr-centra init --home ./shop --answer refunds=centra --answer approval-above=EUR=500 --yes",
+)
+def init(
+    home: Annotated[Path, typer.Option(help="The folder for everything that hr-centra keeps.")],
+    answers: Annotated[
+        Path | None, typer.Option(help='A TOML file of answers: name = "answer".', metavar="FILE")
+    ] = None,
+    answer: Annotated[list[str] | None, typer.Option(help="One answer.", metavar="NAME=ANSWER")] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Ask nothing; what is not answered is left open.")] = False,
+) -> None:
+    """Write a new shop's home: the policy, with every setting explained, and the file of variables. Never overwrites.
+
+    Nothing about money is guessed: what is not answered is a question in the policy, and no sync runs before it is answered.
+    """
+    from hr_centra_pipeline.cli.init_command import init as write_home
+
+    write_home(home, answers_file=answers, given=answer or [], asks=not yes)
+
+
+@_command(
+    SET_UP, "hr-centra profile returns.csv", "hr-centra profile exports/returns-*.csv --name ours-returns --write"
+)
+def profile(
+    files: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="FILE...", help="Exports of one kind: CSV or JSON lines, packed or not. More rows show more words."
+        ),
+    ],
+    name: Annotated[str, typer.Option(help="Name of the profile; its file is named after it.")] = "ours",
+    write: Annotated[
+        bool, typer.Option("--write", help="Write the draft to profiles/ of the home; without it, only show.")
+    ] = False,
+) -> None:
+    """Draft a header profile from an export: columns by name and content, what its first rows would become, what is open."""
+    from hr_centra_pipeline.cli.profile_command import draft_profile
+
+    draft_profile(files, name, is_written=write)
+
+
 @_command(SET_UP, "hr-centra doctor", "hr-centra doctor --offline --json")
 def doctor(
     offline: Annotated[bool, typer.Option("--offline", help="Do not call Centra.")] = False,

@@ -32,7 +32,11 @@ def run_sync(*, events: bool = False) -> None:
     """
     settings = Settings.from_environment()
     settings.required("exports", "centra_graphql_url", "centra_token", "centra_order_api_url", "centra_order_api_key")
-    load_policy(settings.policy_path)
+    loaded = load_policy(settings.policy_path)
+    if settings.mode == "live":
+        from hr_centra_pipeline.push.guards import refuse_unguarded
+
+        refuse_unguarded(settings, loaded.policy)
     clock.now()
     from hr_centra_pipeline.definitions import defs
     from hr_centra_pipeline.orchestration import once

@@ -22,6 +22,11 @@ def minor_units(currency: str) -> int:
     return _MINOR_UNITS.get(currency, 2)
 
 
+def is_currency(code: str) -> bool:
+    """Whether ISO 4217 lists a code."""
+    return code in _MINOR_UNITS
+
+
 def rounded(amount: Decimal, currency: str) -> Decimal:
     """The one named place where an amount is rounded: half up to the currency's minor unit."""
     return amount.quantize(Decimal(1).scaleb(-minor_units(currency)), rounding=ROUND_HALF_UP)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Collection
 from datetime import UTC, date, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -30,7 +31,7 @@ from hr_centra_pipeline.core.errors import ConfigurationError
 from hr_centra_pipeline.core.exception_kinds import EXCEPTION_KINDS
 from hr_centra_pipeline.core.kinds import Owner
 from hr_centra_pipeline.core.money import LIMIT, minor_units, rounded
-from hr_centra_pipeline.core.setting_files import mistakes_in, parsed_toml, read_setting_file
+from hr_centra_pipeline.core.setting_files import mistakes_in, parsed_toml, read_setting_file, unanswered
 from hr_centra_pipeline.core.words import CentraWords
 
 DropoffMethod = str
@@ -513,7 +514,7 @@ class LoadedPolicy(BaseModel):
 
 
 def load_policy(path: Path) -> LoadedPolicy:
-    """Read and validate a policy file.
+    """Read and validate a policy file. A question that `hr-centra init` left open is a mistake, too.
 
     Raises:
         ConfigurationError: one line per mistake, each with file, line and what to write instead.
@@ -530,16 +531,25 @@ def load_policy(path: Path) -> LoadedPolicy:
     except UnicodeDecodeError as error:
         raise ConfigurationError(f"{path}: not UTF-8 text (byte {error.start}).") from error
     content = parsed_toml(text, str(path))
+    asked = unanswered(text, content)
+    told = [f"{path}:{line}: {'.'.join(place)} is not answered yet: {question}" for line, place, question in asked]
     try:
         policy = Policy.model_validate(content)
     except ValidationError as error:
-        raise ConfigurationError("\n".join(_told(path, text, error))) from None
+        raise ConfigurationError(
+            "\n".join([*told, *_told(path, text, error, {place for _, place, _ in asked})])
+        ) from None
+    if told:
+        raise ConfigurationError("\n".join(told))
     return LoadedPolicy(policy=policy, path=path, sha256=hashlib.sha256(raw).hexdigest())
 
 
-def _told(path: Path, text: str, error: ValidationError) -> list[str]:
+def _told(path: Path, text: str, error: ValidationError, asked: Collection[tuple[str, ...]]) -> list[str]:
+    """``asked``: places of questions, which are reported as such."""
     lines = []
     for where, what in mistakes_in(error):
+        if any(where == place[: len(where)] for place in asked):
+            continue
         place = ".".join(map(str, where))
         lines.append(f"{path}:{_line_of(text, where)}: {place + ': ' if place else ''}{what}")
     return lines

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 import tomllib
 from collections.abc import Mapping
@@ -17,6 +18,10 @@ from hr_centra_pipeline.core.errors import ConfigurationError
 
 _MOST_BYTES = 1_000_000
 _LARGEST = 1 << 63  # TOML's whole numbers have 64 bits
+_PART = r'(?:[\w-]+|"(?:[^"\\]|\\.)*")'
+_TO_ANSWER = re.compile(rf"# TO ANSWER ({_PART}(?:\.{_PART})*): (.*)")
+_BARE = re.compile(r"[A-Za-z0-9_-]+")
+_ESCAPED = re.compile(r'["\\\x00-\x1f\x7f-\x9f\u2028\u2029]')
 _SAID: Mapping[str, str] = {
     "missing": "is missing; the file must say it",
     "extra_forbidden": "is not a setting that is known here (misspelt?)",
@@ -87,6 +92,48 @@ def parsed_toml(text: str, place: str) -> dict[str, Any]:
 def mistakes_in(error: ValidationError) -> list[tuple[tuple[int | str, ...], str]]:
     """Each mistake as (place, what is wrong and what to write), in words that do not ask for knowledge of any library."""
     return [(tuple(part for part in one["loc"] if part != "[key]"), _what(one)) for one in error.errors()]
+
+
+def unanswered(text: str, content: Mapping[str, Any]) -> list[tuple[int, tuple[str, ...], str]]:
+    """(line, place, question) of each ``# TO ANSWER place: question`` in a file that does not state its place."""
+    found = []
+    for number, line in enumerate(text.splitlines(), start=1):
+        if (mark := _TO_ANSWER.match(line)) is None:
+            continue
+        place = _parts_of(mark[1])
+        stated: Any = content
+        for part in place:
+            stated = stated.get(part) if isinstance(stated, Mapping) else None
+        if stated is None:
+            found.append((number, place, mark[2]))
+    return found
+
+
+def to_answer(place: tuple[str, ...], question: str) -> str:
+    """The line that :func:`unanswered` finds; what is asked may hold anything."""
+    name = ".".join(part if _BARE.fullmatch(part) else quoted(part) for part in place)
+    return f"# TO ANSWER {name}: {' '.join(question.split())}"
+
+
+def quoted(text: str) -> str:
+    """A text as TOML writes it, whatever is in it."""
+    return '"' + _ESCAPED.sub(lambda found: _escape(found[0]), text) + '"'
+
+
+def _escape(character: str) -> str:
+    return f"\\{character}" if character in '\\"' else f"\\u{ord(character):04x}"
+
+
+def _parts_of(name: str) -> tuple[str, ...]:
+    try:
+        inner: Any = tomllib.loads(f"{name} = 0")
+    except tomllib.TOMLDecodeError:
+        return (name,)
+    parts = []
+    while isinstance(inner, dict):
+        ((part, inner),) = inner.items()
+        parts.append(part)
+    return tuple(parts)
 
 
 def _what(mistake: ErrorDetails) -> str:

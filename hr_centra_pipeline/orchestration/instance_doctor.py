@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 
@@ -10,7 +11,7 @@ import dagster as dg
 from hr_centra_pipeline.core.settings import Settings
 from hr_centra_pipeline.orchestration.embedding import Embedding
 from hr_centra_pipeline.orchestration.event_sensor import SENSOR
-from hr_centra_pipeline.orchestration.instance import prepare_dagster_home
+from hr_centra_pipeline.orchestration.instance import dagster_home, has_no_records
 from hr_centra_pipeline.orchestration.jobs import SCHEDULE, schedule_status
 from hr_centra_pipeline.oversight.findings import Finding
 
@@ -20,8 +21,18 @@ _SECTION = "Dagster"
 
 def findings(settings: Settings) -> Iterator[Finding]:
     """Every look."""
-    home = prepare_dagster_home(settings)
+    home = dagster_home(settings)
+    if not (home / "dagster.yaml").exists():
+        yield Finding(
+            _SECTION, "note", f"{home} has no dagster.yaml yet",
+            "The first sync writes one for SQLite. For Postgres, copy dagster.postgres.yaml there first (docs/going-live.md).",
+        )  # fmt: skip
+        return
+    os.environ["DAGSTER_HOME"] = str(home)
     try:
+        if has_no_records(home / "dagster.yaml"):
+            yield Finding(_SECTION, "note", f"{home} holds no records of runs yet", "The first sync makes them.")
+            return
         instance = dg.DagsterInstance.get()
     except Exception as error:  # noqa: BLE001 - whatever is wrong with a custom dagster.yaml or database is a finding
         yield Finding(

@@ -18,6 +18,7 @@ from hr_centra_pipeline.core.errors import ConfigurationError
 from hr_centra_pipeline.core.policy import LoadedPolicy, load_policy
 from hr_centra_pipeline.core.settings import Settings
 from hr_centra_pipeline.orchestration import partitions, run_lock
+from hr_centra_pipeline.push import guards
 from hr_centra_pipeline.sources.centra import belonging
 from hr_centra_pipeline.sources.centra.client import CentraClient
 from hr_centra_pipeline.sources.centra.order_api import OrderApiClient
@@ -95,6 +96,8 @@ class HrCentra(dg.ConfigurableResource):  # type: ignore[type-arg]
             "exports", "centra_graphql_url", "centra_token", "centra_order_api_url", "centra_order_api_key"
         )
         policy = load_policy(settings.policy_path)
+        if settings.mode == "live" and not is_backfill:  # before anything is pulled; the sender asks again
+            guards.refuse_unguarded(settings, policy.policy)
         for warning in policy.policy.warnings():
             dg.get_dagster_logger().warning(warning)
         now = clock.now(environment)

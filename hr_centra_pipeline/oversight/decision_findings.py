@@ -74,7 +74,7 @@ def _both(store: DecisionStore, settings: Settings) -> Iterator[Finding]:
     """A restored database does not know what was done after its backup; a lost store does not know what the database does."""
     try:
         with (
-            lock.held(settings.lock_path, "hr-centra doctor", wait_seconds=3),
+            lock.held_if_there(settings.lock_path, "hr-centra doctor", wait_seconds=3),
             duckdb.connect(settings.database, read_only=True) as connection,
         ):
             compared = carry_out.compare(store, connection)

@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import duckdb
 from pydantic import BaseModel, ValidationError
 
 from hr_centra_pipeline.core import addresses, clock
+from hr_centra_pipeline.core.environment_file import VARIABLES
 from hr_centra_pipeline.core.errors import ConfigurationError, RunFailed
 from hr_centra_pipeline.core.kinds import OWNERS
 from hr_centra_pipeline.core.policy import LoadedPolicy, Policy, load_policy
@@ -30,8 +32,8 @@ from hr_centra_pipeline.oversight import (
     published,
     queue_findings,
 )
-from hr_centra_pipeline.oversight.findings import Finding, Level, guarded
-from hr_centra_pipeline.push.guards import refuse_unguarded
+from hr_centra_pipeline.oversight.findings import Finding, Level, guarded, mistakes
+from hr_centra_pipeline.push.guards import guards_to_paste, missing_guards, refuse_unguarded
 from hr_centra_pipeline.sources.centra import centra_calls, contract_record, judged, probes
 from hr_centra_pipeline.sources.centra.centra_objects import Warehouse as CentraWarehouse
 from hr_centra_pipeline.sources.centra.client import CentraClient
@@ -44,23 +46,11 @@ from hr_centra_pipeline.sources.intake.arrivals import Refusal, arrivals
 from hr_centra_pipeline.sources.intake.places import Place
 from hr_centra_pipeline.warehouse import backups, lock, versions
 
-_SECRETS = {
-    "CENTRA_TOKEN",
-    "CENTRA_ORDER_API_KEY",
-    "HR_CENTRA_SMTP_URL",
-    "HR_CENTRA_HEARTBEAT_URL",
-    "HR_CENTRA_PAGES_PROXY_SECRET",
-    "HAPPY_RETURNS_API_KEY",
-}
+_SECRETS = {variable.name for variable in VARIABLES if variable.is_secret}
 _VARIABLES = (
-    "HR_CENTRA_HOME", "HR_CENTRA_DATABASE", "HR_CENTRA_POLICY", "HR_CENTRA_MODE", "HR_CENTRA_NOW", "HR_CENTRA_SYNC_CRON",
-    "HAPPY_RETURNS_EXPORTS", "CENTRA_GRAPHQL_URL", "CENTRA_TOKEN", "CENTRA_ORDER_API_URL", "CENTRA_ORDER_API_KEY",
-    "HR_CENTRA_ALERT_WEBHOOK", *(f"HR_CENTRA_ALERT_WEBHOOK_{team.upper()}" for team in OWNERS), "HR_CENTRA_SMTP_URL",
-    "HR_CENTRA_HEARTBEAT_URL", "HR_CENTRA_UI_URL", "HR_CENTRA_PAYOUTS", "HR_CENTRA_PAGES_URL", "HR_CENTRA_PAGES_PROXY_SECRET",
-    "DAGSTER_HOME", "HR_CENTRA_INBOX", "HAPPY_RETURNS_WEBHOOK_SECRET", "HAPPY_RETURNS_WEBHOOK_SECRET_OLD",
-    "CENTRA_WEBHOOK_SECRET", "CENTRA_WEBHOOK_SECRET_OLD", "HAPPY_RETURNS_API_URL", "HAPPY_RETURNS_API_KEY",
-    "HAPPY_RETURNS_RETAILER_ID",
-)  # fmt: skip
+    *(variable.name for variable in VARIABLES if not variable.name.startswith("DAGSTER_PG_")),
+    "HR_CENTRA_NOW",
+)
 _REQUIRED = {
     "HAPPY_RETURNS_EXPORTS",
     "CENTRA_GRAPHQL_URL",
@@ -123,22 +113,22 @@ def examine(
     try:
         settings = Settings.from_environment(environment)
     except ConfigurationError as error:
-        yield Finding("settings", "error", str(error), is_configuration=True)
+        yield from mistakes("settings", error, "Correct it in the file of variables.")
         return
     loaded: LoadedPolicy | None = None
     yield from guarded("settings", lambda: _settings(settings, environment))
     try:
         loaded = load_policy(settings.policy_path)
     except ConfigurationError as error:
-        for line in str(error).splitlines():
-            yield Finding("policy", "error", line, is_configuration=True)
+        yield from mistakes(
+            "policy", error, f"Edit {settings.policy_path}, or write one: hr-centra init --home {settings.home}"
+        )
     profiles: list[Profile] = []
     try:
         profiles = load_profiles(settings.home / "profiles")
         load_event_profile(settings.home / EVENT_PROFILES)
     except ConfigurationError as error:
-        for line in str(error).splitlines():
-            yield Finding("profiles", "error", line, is_configuration=True)
+        yield from mistakes("profiles", error, "Edit the profile; `hr-centra profile FILE` drafts one.")
     if loaded is not None:
         policy = loaded.policy
         yield Finding("policy", "ok", f"{loaded.path} is valid; cut-over {policy.cutover:%Y-%m-%d %H:%M %Z}")
@@ -151,7 +141,7 @@ def examine(
     try:
         now = clock.now(environment)
     except ConfigurationError as error:
-        yield Finding("settings", "error", str(error), is_configuration=True)
+        yield from mistakes("settings", error, "Unset HR_CENTRA_NOW for a real shop.")
         now = datetime.now(UTC)
     yield from guarded("database", lambda: _database(settings, now))
     yield from guarded("disk", lambda: _disk(settings))
@@ -163,8 +153,8 @@ def examine(
     if settings.exports and profiles:
         hours = loaded.policy.coverage.exports_every_hours if loaded else 0
         yield from guarded("exports", lambda: _exports(settings, profiles, hours, now))
-    if settings.mode == "live" and loaded is not None:
-        yield from guarded("settings", lambda: _guards(settings, loaded.policy))
+    if loaded is not None:
+        yield from guarded("guards", lambda: _guards(settings, loaded.policy))
     if saved_schema is not None and loaded is not None:
         policy, file = loaded.policy, saved_schema
         is_live = settings.mode == "live"
@@ -211,9 +201,23 @@ def _bundles(policy: Policy) -> Finding:
 
 
 def _guards(settings: Settings, policy: Policy) -> Iterator[Finding]:
-    """What live mode asks for, before a sync refuses it."""
-    refuse_unguarded(settings, policy)
-    yield Finding("settings", "ok", "the policy states the guards that live mode requires")
+    """What live mode asks for, before a sync refuses it: in dry run it is only due later."""
+    missing = missing_guards(policy)
+    hosts = [
+        urlsplit(url).hostname or "" for url in (settings.centra_graphql_url, settings.centra_order_api_url) if url
+    ]
+    is_real = any(not addresses.is_loopback(host) for host in hosts)
+    if missing and (is_real or settings.mode == "dry_run"):
+        level: Level = "error" if settings.mode == "live" else "note"
+        yield Finding(
+            "guards", level, f"live mode needs in the policy: {', '.join(missing)}",
+            f"Put these lines into {settings.policy_path}, with the figures of your shop:\n{guards_to_paste(policy)}",
+            level == "error",
+        )  # fmt: skip
+    elif settings.mode == "live":
+        refuse_unguarded(settings, policy)  # the addresses
+    if not missing:
+        yield Finding("guards", "ok", "the policy states the guards that live mode requires")
 
 
 def _settings(settings: Settings, environment: Mapping[str, str]) -> Iterator[Finding]:
@@ -296,7 +300,7 @@ def _database(settings: Settings, now: datetime) -> Iterator[Finding]:
         return
     try:
         with (
-            lock.held(settings.lock_path, "hr-centra doctor", wait_seconds=3),
+            lock.held_if_there(settings.lock_path, "hr-centra doctor", wait_seconds=3),
             duckdb.connect(settings.database, read_only=True) as connection,
         ):
             done = versions.applied(connection)
@@ -389,6 +393,7 @@ def _exports(settings: Settings, profiles: list[Profile], every_hours: int, now:
             f"That is {age.total_seconds() / 3600:.0f} hours ago: ask Happy Returns for the exports." if late else "",
         )  # fmt: skip
         seen: dict[str, str] = {}
+        refused: set[str] = set()
         for arrived in arrivals(place, reversed(listed[-_FILES_LOOKED_AT:])):
             file = arrived.listed
             if isinstance(arrived, Refusal):
@@ -404,11 +409,14 @@ def _exports(settings: Settings, profiles: list[Profile], every_hours: int, now:
             except UnicodeDecodeError:
                 found = "its header is not UTF-8"
             if isinstance(found, str):
+                if found in refused:
+                    continue  # another file of the same layout
+                refused.add(found)
                 yield Finding(
                     "exports",
                     "warning",
                     f"{file.name}: {found}",
-                    "Map its headers in a profile in $HR_CENTRA_HOME/profiles/; those in data/profiles/ show how.",
+                    "Draft a profile from it: hr-centra profile FILE --write.",
                 )
             elif found.kind not in seen:
                 seen[found.kind] = found.profile.name

@@ -40,7 +40,16 @@ def guarded(section: str, look: Callable[[], Iterator[Finding]]) -> Iterator[Fin
     try:
         yield from look()
     except ConfigurationError as error:
-        for line in str(error).splitlines():
-            yield Finding(section, "error", line, is_configuration=True)
+        yield from mistakes(section, error, _CORRECT)
     except RunFailed as error:
-        yield Finding(section, "error", str(error))
+        yield Finding(section, "error", str(error), "Do what the line says, then run hr-centra doctor again.")
+
+
+_CORRECT = "Correct the setting that the line names, then run hr-centra doctor again."
+
+
+def mistakes(section: str, error: ConfigurationError, fix: str) -> Iterator[Finding]:
+    """A line for each mistake of a configuration; what to do is said once, after the last."""
+    lines = str(error).splitlines()
+    for line in lines:
+        yield Finding(section, "error", line, fix if line is lines[-1] else "", is_configuration=True)

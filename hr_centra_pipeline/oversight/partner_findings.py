@@ -69,7 +69,7 @@ def _last_look(settings: Settings, now: datetime) -> Iterator[Finding]:
         return
     try:
         with (
-            lock.held(settings.lock_path, "hr-centra doctor", wait_seconds=3),
+            lock.held_if_there(settings.lock_path, "hr-centra doctor", wait_seconds=3),
             duckdb.connect(settings.database, read_only=True) as connection,
         ):
             connection.execute("set timezone = 'UTC'")
@@ -84,7 +84,10 @@ def _last_look(settings: Settings, now: datetime) -> Iterator[Finding]:
     looked_at, requests, waiting, waits_since, problem = row
     summary = f"asked {requests} times on {looked_at:%Y-%m-%d %H:%M} UTC; {waiting} look-ups wait"
     if problem:
-        yield Finding(SECTION, "warning", f"{summary}. It stopped early: {problem}")
+        yield Finding(
+            SECTION, "warning", f"{summary}. It stopped early: {problem}",
+            "The next sync asks again; if it recurs, check HAPPY_RETURNS_API_KEY and the quota with Happy Returns.",
+        )  # fmt: skip
     elif waits_since is not None and now - waits_since > _LONG:
         yield Finding(
             SECTION, "warning", f"{summary}, the first since {waits_since:%Y-%m-%d}",

@@ -70,7 +70,7 @@ def _kept(settings: Settings, now: datetime, policy: Policy) -> tuple[dict[str, 
         return None
     try:
         with (
-            lock.held(settings.lock_path, "hr-centra doctor", wait_seconds=3),
+            lock.held_if_there(settings.lock_path, "hr-centra doctor", wait_seconds=3),
             duckdb.connect(settings.database, read_only=True) as connection,
         ):
             if _SINCE_VERSION not in versions.applied(connection):

@@ -92,7 +92,7 @@ def refuse_unguarded(settings: Settings, policy: Policy) -> None:
         if missing:
             raise ConfigurationError(
                 f"HR_CENTRA_MODE=live is refused: {variable} points to {parts.hostname}, which is real money, and the "
-                f"policy does not state {', '.join(missing)}. Write them down (data/policy.example.toml explains each), or "
+                f"policy does not state {', '.join(missing)}. Write them down (`hr-centra doctor` prints the lines to paste), or "
                 "use HR_CENTRA_MODE=dry_run to see what would be sent."
             )
 
@@ -109,6 +109,26 @@ def missing_guards(policy: Policy) -> list[str]:
         "surge.factor": "factor" in policy.surge.model_fields_set,
     }
     return [name for name, is_stated in stated.items() if not is_stated]
+
+
+def guards_to_paste(policy: Policy) -> str:
+    """The lines of TOML for what :func:`missing_guards` names, with the example's figures; empty: nothing is missing.
+
+    ``changed_by`` belongs above the first table of the file, the others at its end.
+    """
+    missing = set(missing_guards(policy))
+    lines = ['changed_by = "your-login"  # above the first [table] of the file'] if "changed_by" in missing else []
+    if "approval_above" in missing:
+        lines += ["[approval_above]", 'EUR = "500"']
+    caps = [f"{name} = {figure}" for name, figure in _COUNTS.items() if f"caps.{name}" in missing]
+    lines += ["[caps]", *caps] if caps else []
+    for name, amount in (("money_per_run", "50000"), ("money_per_day", "80000")):
+        lines += [f"[caps.{name}]", f'EUR = "{amount}"'] if f"caps.{name}" in missing else []
+    lines += ["[surge]", 'factor = "6"'] if "surge.factor" in missing else []
+    return "\n".join(lines)
+
+
+_COUNTS = {"effects_per_run": 20_000, "effects_per_day": 40_000}
 
 
 # ---------------------------------------------------------------- caps and surge

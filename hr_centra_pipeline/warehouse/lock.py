@@ -127,3 +127,17 @@ def _write(descriptor: int, note: Mapping[str, Any]) -> None:
     text = json.dumps(note).encode() if note else b""
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, text, 0)
+
+
+@contextmanager
+def held_if_there(path: Path, purpose: str, *, wait_seconds: float) -> Iterator[None]:
+    """As :func:`held`, for those who change nothing: without a lock file nobody holds it, and none is made.
+
+    Raises:
+        RunFailed: as :func:`held`.
+    """
+    if not path.exists():
+        yield
+        return
+    with held(path, purpose, wait_seconds=wait_seconds):
+        yield

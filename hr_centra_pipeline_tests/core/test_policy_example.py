@@ -6,7 +6,7 @@ import re
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from pydantic import BaseModel
@@ -58,3 +58,47 @@ def test_the_example_with_every_setting_put_in_is_sound(tmp_path: Path) -> None:
     path = tmp_path / "policy.toml"
     path.write_text(every_setting(), encoding="utf-8")
     load_policy(path)
+
+
+def models_of(annotation: Any) -> Iterator[type[BaseModel]]:
+    """Models somewhere inside a type, such as those of a table whose keys are a shop's own words."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for inner in get_args(annotation):
+        yield from models_of(inner)
+
+
+def tables(model: type[BaseModel]) -> Iterator[tuple[str, type[BaseModel]]]:
+    """Each setting that is a table by the shop's own words, with what one entry of it holds."""
+    for name, field in model.model_fields.items():
+        default = field.get_default(call_default_factory=True, validated_data={})
+        if isinstance(default, BaseModel):
+            yield from tables(type(default))
+        else:
+            for inner in models_of(field.annotation):
+                yield name, inner
+
+
+@pytest.mark.parametrize(("name", "entry"), list(tables(Policy)), ids=lambda one: str(one))
+def test_each_setting_of_an_entry_of_the_shop_s_own_tables_is_named(name: str, entry: type[BaseModel]) -> None:
+    text = EXAMPLE.read_text(encoding="utf-8")
+    rows = re.findall(rf"^(?:# )?\[{name}\.[^\]]+\]\n((?:.+\n)+)", text, re.MULTILINE)
+    named = {key for row in rows for key in re.findall(r"^(?:# )?([\w-]+) = ", row, re.MULTILINE)}
+    assert set(entry.model_fields) - named == set()
+
+
+def test_each_setting_is_explained_where_it_is_or_above_its_table() -> None:
+    """A comment on its line, on the line above, or at the head of its table."""
+    bare = []
+    for block in re.split(r"\n\n+", EXAMPLE.read_text(encoding="utf-8")):
+        lines = block.splitlines()
+        settings = [line for line in lines if re.match(r"^(?:# )?[\w-]+ = ", line)]
+        prose = [line for line in lines if re.match(r"^# (?![\w-]+ = |\[)", line)]
+        bare += [
+            line for line in settings if not prose and "  #" not in line and not line.lstrip("# ").startswith(_OWN)
+        ]
+    assert bare == []
+
+
+# Entries of a table that is explained with its first one, further up.
+_OWN = ("hold_hours", "warehouse_id", "stock", "absolute", "in-store")

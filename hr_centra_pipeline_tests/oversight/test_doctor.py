@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 
+import dagster as dg
 import duckdb
 import pytest
 
@@ -13,6 +14,7 @@ from hr_centra_pipeline.cli.main import main
 from hr_centra_pipeline.core.policy import load_policy
 from hr_centra_pipeline.core.settings import Settings
 from hr_centra_pipeline.orchestration import instance_doctor as dagster_doctor
+from hr_centra_pipeline.orchestration.instance import prepare_dagster_home
 from hr_centra_pipeline.oversight import contract
 from hr_centra_pipeline.oversight.doctor import examine, settings_table
 from hr_centra_pipeline.oversight.findings import Finding, exit_code
@@ -76,6 +78,7 @@ def test_a_shop_in_good_order_has_nothing_to_mend(environment: dict[str, str]) -
     sections = {finding.section for finding in findings}
     assert sections == {
         "bundles",
+        "guards",
         "settings",
         "policy",
         "alerts",
@@ -430,6 +433,11 @@ def test_dagster_s_instance_daemon_and_schedule_are_looked_at(
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     settings = Settings.from_environment()
+    (home,) = dagster_doctor.findings(settings)
+    assert "has no dagster.yaml yet" in home.told
+    prepare_dagster_home(settings)
+    with dg.DagsterInstance.get():  # as the first sync does
+        pass
     found = {finding.told: finding for finding in dagster_doctor.findings(settings)}
     assert found["no daemon is running: no schedule, no alerts"].level == "warning"
     assert found["the schedule hourly_sync is off"].fix

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from hr_centra_pipeline.core.errors import ConfigurationError
-from hr_centra_pipeline.core.setting_files import mistakes_in, parsed_toml, read_setting_file
+from hr_centra_pipeline.core.setting_files import mistakes_in, parsed_toml, read_setting_file, unanswered
 
 Profile = TypeVar("Profile", bound=BaseModel)
 
@@ -54,7 +54,11 @@ def parsed(model: type[Profile], text: str, place: str) -> Profile:
     Raises:
         ConfigurationError: one line per mistake, with the place.
     """
-    return validated(model, parsed_toml(text, place), place)
+    content = parsed_toml(text, place)
+    if asked := unanswered(text, content):
+        told = [f"{place}:{line}: {'.'.join(where)} is not answered yet: {what}" for line, where, what in asked]
+        raise ConfigurationError("\n".join(told))
+    return validated(model, content, place)
 
 
 def validated(model: type[Profile], content: Mapping[str, Any], place: str) -> Profile:
