@@ -431,11 +431,12 @@ def profile(
     write: Annotated[
         bool, typer.Option("--write", help="Write the draft to profiles/ of the home; without it, only show.")
     ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="The draft and its first rows, as JSON.")] = False,
 ) -> None:
     """Draft a header profile from an export: columns by name and content, what its first rows would become, what is open."""
     from hr_centra_pipeline.cli.profile_command import draft_profile
 
-    draft_profile(files, name, is_written=write)
+    draft_profile(files, name, is_written=write, as_json=as_json)
 
 
 @_command(SET_UP, "hr-centra doctor", "hr-centra doctor --offline --json")

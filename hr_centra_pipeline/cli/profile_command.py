@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from rich import box
 
-from hr_centra_pipeline.cli.table import DataConsole, DataTable, echo
+from hr_centra_pipeline.cli.table import DataConsole, DataTable, echo, echo_json
 from hr_centra_pipeline.core import file_permissions
 from hr_centra_pipeline.core.errors import ConfigurationError
 from hr_centra_pipeline.core.settings import Settings
@@ -19,7 +21,7 @@ from hr_centra_pipeline.sources.happy_returns.profile_draft import Draft, TriedR
 _ROWS_SHOWN = 25
 
 
-def draft_profile(files: Sequence[Path], name: str, *, is_written: bool) -> None:
+def draft_profile(files: Sequence[Path], name: str, *, is_written: bool, as_json: bool = False) -> None:
     """Show the draft and the first rows; write it to the home's ``profiles`` if asked.
 
     Raises:
@@ -27,9 +29,15 @@ def draft_profile(files: Sequence[Path], name: str, *, is_written: bool) -> None
     """
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,60}", name):
         raise ConfigurationError(f"--name {name!r}: use letters, digits, - and _ only; it is the name of a file.")
+    if as_json and is_written:
+        raise ConfigurationError("--json shows the draft: give it without --write.")
     draft = drafted(files, name)
+    rows = tried(files, draft)
+    if as_json:
+        echo_json(_plain(draft, rows))
+        return
     _show(draft)
-    _show_rows(tried(files, draft))
+    _show_rows(rows)
     if draft.questions:
         echo(f"\n{len(draft.questions)} questions are left in the draft:")
         for place, question in draft.questions:
@@ -48,6 +56,16 @@ def draft_profile(files: Sequence[Path], name: str, *, is_written: bool) -> None
         stream.write(draft.as_toml())
     then = "answer its questions, then: hr-centra doctor" if draft.questions else "hr-centra doctor"
     echo(f"\nWritten: {target}\nNext: {then}")
+
+
+def _plain(draft: Draft, rows: list[TriedRow] | str) -> dict[str, Any]:
+    return {
+        "name": draft.name, "kind": draft.kind,
+        "columns": {column: {"header": header, "found_by": how} for column, (header, how) in draft.columns.items()},
+        "words": draft.words, "unmapped": draft.unmapped,
+        "questions": [{"place": ".".join(place), "question": question} for place, question in draft.questions],
+        "rows": None if isinstance(rows, str) else [asdict(row) for row in rows],
+    }  # fmt: skip
 
 
 def _show(draft: Draft) -> None:

@@ -13,9 +13,9 @@ from hr_centra_pipeline.core.settings import Settings
 
 def sync_once(*, events: bool = False, as_json: bool = False) -> None:
     """Run the job and say what came of it."""
+    settings = _checked()
     with progress("Sync …"):
         run_sync(events=events)
-    settings = Settings.from_environment()
     if as_json:
         echo_json(collected(settings))
         return
@@ -30,6 +30,22 @@ def run_sync(*, events: bool = False) -> None:
         ConfigurationError: mistakes are reported before Dagster, which takes seconds, is even loaded.
         RunFailed: a step failed; the message holds the step's own words.
     """
+    settings = _checked()
+    from hr_centra_pipeline.definitions import defs
+    from hr_centra_pipeline.orchestration import once
+
+    if events:
+        once.event_sync(defs, settings)
+    else:
+        once.sync(defs, settings)
+
+
+def _checked() -> Settings:
+    """The settings of a sync.
+
+    Raises:
+        ConfigurationError: a variable is missing or wrong, the policy has a mistake, or a live run lacks its guards.
+    """
     settings = Settings.from_environment()
     settings.required("exports", "centra_graphql_url", "centra_token", "centra_order_api_url", "centra_order_api_key")
     loaded = load_policy(settings.policy_path)
@@ -38,10 +54,4 @@ def run_sync(*, events: bool = False) -> None:
 
         refuse_unguarded(settings, loaded.policy)
     clock.now()
-    from hr_centra_pipeline.definitions import defs
-    from hr_centra_pipeline.orchestration import once
-
-    if events:
-        once.event_sync(defs, settings)
-    else:
-        once.sync(defs, settings)
+    return settings

@@ -89,7 +89,10 @@ def refused(ledger: LedgerFixture, unit: str, kind: str = "credit_note") -> None
 
 
 def adopted(ledger: LedgerFixture, number: str) -> None:
-    ledger.connection.execute("insert into push.adoptions values (?, 'bo', 'forgotten', ?)", [f"R-{number}", NOW])
+    ledger.connection.execute(
+        "insert into push.adoptions (return_id, adopted_by, why, adopted_at) values (?, 'bo', 'forgotten', ?)",
+        [f"R-{number}", NOW],
+    )
 
 
 def test_a_return_that_a_person_adopts_is_due_by_that_whatever_setting_changes_with_it(ledger: LedgerFixture) -> None:

@@ -41,7 +41,10 @@ def database(tmp_path: Path) -> Path:
 
 def add(path: Path, name: str) -> None:
     with Warehouse(path).transaction() as connection:
-        connection.execute("insert into push.adoptions values (?, 'Anna', 'asked for', now())", [name])
+        connection.execute(
+            "insert into push.adoptions (return_id, adopted_by, why, adopted_at) values (?, 'Anna', 'asked for', now())",
+            [name],
+        )
 
 
 def rows(path: Path) -> list[str]:
@@ -82,7 +85,10 @@ def test_a_backup_that_is_made_while_another_process_works_waits_for_its_pause_a
             for pair in range(10_000):
                 with warehouse.transaction() as connection:
                     for half in ("a", "b"):
-                        connection.execute("insert into push.adoptions values (?, 'x', 'x', now())", [f"{{pair:05}}{{half}}"])
+                        connection.execute(
+                            "insert into push.adoptions (return_id, adopted_by, why, adopted_at) values (?, 'x', 'x', now())",
+                            [f"{{pair:05}}{{half}}"],
+                        )
                 print(pair, flush=True)
                 warehouse.yield_to_others()
                 time.sleep(0.01)
@@ -244,7 +250,9 @@ def test_a_recreated_database_owes_nothing_to_what_was_noted_of_the_lost_one(dat
     with fresh.kept_open():
         migrate.prepare(fresh)
         with fresh.transaction() as connection:
-            connection.execute("insert into push.adoptions values ('alone', 'Anna', 'asked for', now())")
+            connection.execute(
+                "insert into push.adoptions (return_id, adopted_by, why, adopted_at) values ('alone', 'Anna', 'asked for', now())"
+            )
     assert log.size(database) > 0
     assert rows(database) == ["alone"]
 
