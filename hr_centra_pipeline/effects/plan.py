@@ -7,7 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from hr_centra_pipeline.warehouse import models, watermarks
-from hr_centra_pipeline.warehouse.database import Connection
+from hr_centra_pipeline.warehouse.database import Connection, run_sql
 
 
 @dataclass(frozen=True)
@@ -40,3 +40,8 @@ def plan(connection: Connection, now: datetime) -> PlanReport:
         if currency and amount is not None:
             money[kind, currency] = amount
     return PlanReport(pending, blocked, money)
+
+
+def define_pending_effects(connection: Connection) -> None:
+    """Make the temp view ``pending_effects``, as the last plan left its tables, for queries that run without a plan."""
+    run_sql(connection, "hr_centra_pipeline.effects", "pending_effects.sql")

@@ -30,5 +30,5 @@ left join matching.matched_items as matched using (return_item_id)
 left join effects.value_given_back as value using (return_item_id)
 left join boxes using (return_item_id)
 left join bags on bags.return_id = delays.return_id
-where delays.waits_for in ('the goods')
+where delays.waits_code = 'goods'
 order by delays.return_item_id;

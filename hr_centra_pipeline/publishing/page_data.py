@@ -23,6 +23,7 @@ from hr_centra_pipeline.core.clock import instant_text
 from hr_centra_pipeline.core.errors import RunFailed
 from hr_centra_pipeline.core.settings import Settings
 from hr_centra_pipeline.core.version import code_version
+from hr_centra_pipeline.effects.plan import define_pending_effects
 from hr_centra_pipeline.month_end.close import certificate_of
 from hr_centra_pipeline.publishing import page_tables
 from hr_centra_pipeline.publishing.page_tables import PAGES_DATABASE, PageTable
@@ -121,7 +122,7 @@ def forget_in_pages(settings: Settings, tokens: Sequence[str], texts: Sequence[s
 
 
 def write_months(warehouse: Warehouse, settings: Settings, now: datetime) -> None:
-    """Bring the months in the file to what was computed, closed and signed; where there is no file yet, the next sync makes it.
+    """Bring the months in the file to what was computed, closed and signed; if the file does not exist yet, the next sync makes it.
 
     Raises:
         RunFailed: the file cannot be written.
@@ -185,6 +186,7 @@ def _written(connection: Connection, path: Path, settings: Settings, now: dateti
                 _make_again(pages)
             report = _write_returns(connection, pages, last, now)
             _forget_tokens(connection, pages)
+            define_pending_effects(connection)
             for table in _MERGED:
                 _merge(pages, table, _rows(connection, f"page_{table.name}.sql", _given(now)))
             _count(pages)

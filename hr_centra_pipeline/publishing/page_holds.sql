@@ -3,16 +3,6 @@
 
 -- now: the decision time.
 with
-due_effects as (
-    select * from effects.pending_credit_notes
-    union all by name
-    select * from effects.pending_inventory_adjustments
-    union all by name
-    select * from effects.pending_exchange_orders
-    union all by name
-    select * from effects.pending_status_updates
-),
-
 -- One row per unit, and one per return without a unit, with the team that has an exception about it.
 teams as (
     select return_id, return_item_id, arg_min(owner_team, (due_at, exception_id)) as owner_team
@@ -35,7 +25,7 @@ select
     coalesce(teams.owner_team, teams_of_returns.owner_team, must_act_for(
         effects."mode", effects.sendable_at, $now, reasons.needs_approval, reasons.class, kinds.owner_team
     )) as must_act
-from due_effects as effects
+from pending_effects as effects
 left join policy.reasons as wait on wait.code = 'waits_until'
 left join policy.reasons as mode_reason on mode_reason.code = 'mode'
 left join policy.reasons as reasons on reasons.code = effects.blocked_code

@@ -60,7 +60,12 @@ unit_waits as (
             when 'approval' then 'an approval'
             when 'grade' then 'a grade'
         end as waits_for,
-        our_waits.sendable_at, our_waits.why, our_waits.called_at, our_waits.answer, our_waits.window_hours as our_hours,
+        our_waits.effect_kind,
+        our_waits.sendable_at,
+        our_waits.why,
+        our_waits.called_at,
+        our_waits.answer,
+        our_waits.window_hours as our_hours,
         lateness.p50_hours, lateness.p95_hours, lateness.is_learned,
         coalesce(lateness.window_hours, rules.window_hours) as physical_hours,
         parameters.unapproved_days * 24 as approval_hours,
@@ -93,7 +98,8 @@ timed_waits as (
 )
 
 select
-    return_item_id, return_id, order_number, dropoff_method, last_event, last_event_at, waits_for, waits_since,
+    return_item_id, return_id, order_number, dropoff_method, last_event, last_event_at,
+    case waits_code when 'ours' then effect_kind else waits_code end as waits_code, waits_for, waits_since,
     greatest(date_diff('minute', waits_since, $now::timestamptz) // 60, 0) as waited_hours, window_hours,
     case when waits_code in ('goods', 'grade') then p50_hours end as usual_hours,
     case when waits_code in ('goods', 'grade') then p95_hours end as late_hours,

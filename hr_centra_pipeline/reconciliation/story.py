@@ -14,6 +14,7 @@ from typing import Any, Self
 
 from hr_centra_pipeline.core import codes
 from hr_centra_pipeline.core.errors import ConfigurationError
+from hr_centra_pipeline.effects.plan import define_pending_effects
 from hr_centra_pipeline.warehouse.database import Connection, run_sql
 
 _AT_ONCE = 20_000
@@ -223,6 +224,7 @@ def story_rows(connection: Connection, return_ids: Sequence[str], now: datetime)
 
     ``now``: the decision time. Nothing else may be read on the connection meanwhile.
     """
+    define_pending_effects(connection)
     for first in range(0, len(return_ids), _AT_ONCE):
         given = {"returns": list(return_ids[first : first + _AT_ONCE]), "waiting": list(codes.WAITING), "now": now}
         found = run_sql(connection, "hr_centra_pipeline.reconciliation", "story.sql", given)

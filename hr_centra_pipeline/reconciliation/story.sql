@@ -340,36 +340,35 @@ join open_exceptions using (exception_id);
 -- One row per unit that waits, and per return that the shopper has not handed in yet: for what, how long, and who must act.
 create or replace temp table story_waits as
 with
-due_effects as (
-    select * from effects.pending_credit_notes
-    union all by name
-    select * from effects.pending_inventory_adjustments
-    union all by name
-    select * from effects.pending_exchange_orders
-),
-
 -- One row per unit, with the team that has an exception about it.
 teams as (
     select return_item_id, arg_min(owner_team, (due_at, exception_id)) as owner_team
     from story_exceptions where state = 'open' and return_item_id is not null group by return_item_id
 ),
 
-unit_waits_with_code as (
+unit_waits as (
     select
-        delays.return_id, delays.return_item_id,
-        case delays.waits_for
-            when 'the goods' then 'goods' when 'an approval' then 'approval' when 'a grade' then 'grade'
-            else effect_types.effect_kind
-        end as code,
-        delays.waits_for as words, delays.waits_since as since, delays.window_hours, delays.verdict, delays.reason,
+        delays.return_id,
+        delays.return_item_id,
+        delays.waits_code,
+        delays.waits_for as words,
+        delays.waits_since as since,
+        delays.window_hours,
+        delays.verdict,
+        delays.reason,
         effect_types.effect_kind is not null as is_ours, effect_types.missing
     from reconciliation.delays
     semi join story_returns using (return_id)
-    left join policy.effect_types on effect_types.awaited = delays.waits_for
+    left join policy.effect_types on effect_types.effect_kind = delays.waits_code
 )
 
 select
-    waits.return_id, waits.return_item_id, waits.code, waits.words, waits.reason, due_effects.blocked_code as reason_code,
+    waits.return_id,
+    waits.return_item_id,
+    waits.waits_code as code,
+    waits.words,
+    waits.reason,
+    due_effects.blocked_code as reason_code,
     waits.since,
     case
         when due_effects.sendable_at > $now then due_effects.sendable_at
@@ -378,14 +377,15 @@ select
     waits.verdict,
     case
         when teams.owner_team is not null then teams.owner_team
-        when waits.code in ('goods') then 'carrier'
-        when waits.code in ('approval', 'grade') then 'happy_returns'
+        when waits.waits_code = 'goods' then 'carrier'
+        when waits.waits_code in ('approval', 'grade') then 'happy_returns'
         else must_act_for(
                 due_effects."mode", due_effects.sendable_at, $now, reasons.needs_approval, reasons.class, kinds.owner_team
             )
     end as must_act
-from unit_waits_with_code as waits
-left join due_effects on due_effects.return_item_id = waits.return_item_id and due_effects.effect_kind = waits.code
+from unit_waits as waits
+left join pending_effects as due_effects
+    on due_effects.return_item_id = waits.return_item_id and due_effects.effect_kind = waits.waits_code
 left join policy.reasons on reasons.code = due_effects.blocked_code
 left join policy.exception_kinds as kinds on kinds.kind = waits.missing
 left join teams on teams.return_item_id = waits.return_item_id

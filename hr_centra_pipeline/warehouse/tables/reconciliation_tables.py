@@ -226,7 +226,10 @@ DELAYS = table(
         "dropoff_method": text("drop-off method", null=True),
         "last_event": text("what was seen of the goods last", null=True),
         "last_event_at": instant("when", null=True),
-        "waits_for": text("the goods, an approval, a grade, our credit, our replacement order or our stock movement"),
+        "waits_code": text("code of what it waits for: goods, approval, grade, or the kind of our effect that is due"),
+        "waits_for": text(
+            "the same in words: the goods, an approval, a grade, our credit, replacement order or stock movement"
+        ),
         "waits_since": instant("since when"),
         "waited_hours": whole("how long"),
         "window_hours": whole("after how long it is late"),
