@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import secrets
 import sqlite3
 import threading
@@ -38,7 +37,7 @@ from hr_centra_pipeline.decisions.decision_tables import (
     VERSIONS,
     WAITING,
 )
-from hr_centra_pipeline.inbox.inbox_engines import DeliveryIds, sqlite_engine
+from hr_centra_pipeline.inbox.inbox_engines import DeliveryIds, copy_sqlite, sqlite_engine
 
 FILE_NAME = "decisions.sqlite"
 MOST_WAITING = 10_000
@@ -436,21 +435,9 @@ class DecisionStore:
             StoreFailed: it cannot be read, or the copy cannot be written.
         """
         with self._failing("copied"):
-            os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-            with self._engine.connect() as connection:
-                source: Any = connection.connection.driver_connection
-                copy = sqlite3.connect(target, isolation_level=None)
-                try:
-                    source.backup(copy)
-                    copy.execute("pragma journal_mode = delete").fetchall()
-                    (found,) = copy.execute("pragma integrity_check").fetchone()
-                finally:
-                    copy.close()
-            if found != "ok":
-                target.unlink(missing_ok=True)
-                raise StoreFailed(f"{self.file}: the copy of the decisions is damaged ({found}).")
-            with target.open("rb+") as written:
-                os.fsync(written.fileno())
+            damage = copy_sqlite(self._engine, target)
+        if damage is not None:
+            raise StoreFailed(f"{self.file}: the copy of the decisions is damaged ({damage}).")
 
     # ---------------------------------------------------------------- inside
 

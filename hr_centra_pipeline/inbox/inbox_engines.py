@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import secrets
+import sqlite3
 import threading
 import time
 from pathlib import Path
@@ -44,6 +46,36 @@ def sqlite_engine(file: Path) -> sa.Engine:
         connection.exec_driver_sql("begin immediate" if is_writing else "begin")
 
     return engine
+
+
+def copy_sqlite(engine: sa.Engine, target: Path) -> str | None:
+    """Copy a SQLite store to a new file while others go on writing; the copy is one file, on disk when this answers.
+
+    Answers what is wrong with the copy; ``None``: it is sound. A copy that is damaged, or was not finished, is removed.
+
+    Raises:
+        SQLAlchemyError, sqlite3.Error, OSError: the store cannot be read, or the copy cannot be written.
+    """
+    os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    try:
+        with engine.connect() as connection:
+            source: Any = connection.connection.driver_connection
+            copy = sqlite3.connect(target, isolation_level=None)
+            try:
+                source.backup(copy)
+                copy.execute("pragma journal_mode = delete").fetchall()
+                (found,) = copy.execute("pragma integrity_check").fetchone()
+            finally:
+                copy.close()
+        if found != "ok":
+            target.unlink()
+            return str(found)
+        with target.open("rb+") as written:
+            os.fsync(written.fileno())
+    except BaseException:
+        target.unlink(missing_ok=True)
+        raise
+    return None
 
 
 def postgresql_engine(url: str, address: str) -> sa.Engine:

@@ -23,7 +23,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from hr_centra_pipeline.core import addresses, clock, file_permissions
 from hr_centra_pipeline.core.errors import ConfigurationError, RunFailed
-from hr_centra_pipeline.inbox.inbox_engines import DeliveryIds, postgresql_engine, sqlite_engine
+from hr_centra_pipeline.inbox.inbox_engines import DeliveryIds, copy_sqlite, postgresql_engine, sqlite_engine
 from hr_centra_pipeline.inbox.inbox_tables import APART, COUNTS, DELIVERIES, METADATA, VERSION, VERSIONS
 
 _log = logging.getLogger(__name__)
@@ -368,24 +368,11 @@ class Inbox:
             StoreFailed: it cannot be read, or the copy cannot be written.
         """
         try:
-            os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-            with self._engine.connect() as connection:
-                source: Any = connection.connection.driver_connection
-                copy = sqlite3.connect(target, isolation_level=None)
-                try:
-                    source.backup(copy)
-                    copy.execute("pragma journal_mode = delete").fetchall()
-                    (found,) = copy.execute("pragma integrity_check").fetchone()
-                finally:
-                    copy.close()
+            damage = copy_sqlite(self._engine, target)
         except (sa.exc.SQLAlchemyError, sqlite3.Error, OSError) as error:
-            target.unlink(missing_ok=True)
             raise self._failed("copied", error) from error
-        if found != "ok":
-            target.unlink(missing_ok=True)
-            raise StoreFailed(f"{self.address}: the copy of the inbox is damaged ({found}).")
-        with target.open("rb+") as written:
-            os.fsync(written.fileno())
+        if damage is not None:
+            raise StoreFailed(f"{self.address}: the copy of the inbox is damaged ({damage}).")
 
     @property
     def file(self) -> Path | None:
