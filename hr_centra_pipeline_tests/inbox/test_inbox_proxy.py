@@ -2,34 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 import requests
 
 from hr_centra_pipeline.inbox.inbox_store import Inbox
 from hr_centra_pipeline_tests.inbox.receiving import ADDRESS, CENTRA_ADDRESS, centra_signed, receiving, signed, until
+from hr_centra_pipeline_tests.nginx import certificate, needs_nginx, started
 from hr_centra_pipeline_tests.receivers import free_port
 
-ROOT = Path(__file__).parents[2]
-NGINX = shutil.which("nginx") or ("/usr/sbin/nginx" if Path("/usr/sbin/nginx").exists() else None)
-OPENSSL = shutil.which("openssl")
-MAIN = """
-{user} daemon off; pid {folder}/nginx.pid; error_log {folder}/error.log; worker_processes 1;
-events {{ worker_connections 64; }}
-http {{
-    access_log off; client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fastcgi;
-    uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
-    include {folder}/hr-centra.conf;
-}}
-"""
-
-pytestmark = pytest.mark.skipif(not NGINX or not OPENSSL, reason="nginx and openssl are not installed")
+pytestmark = needs_nginx
 
 
 @dataclass
@@ -52,24 +36,14 @@ def outside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outside]:
     port = free_port()
     for name in ("operators", "viewers"):
         (folder / f"{name}.htpasswd").write_text("", encoding="utf-8")
-    subprocess.run(
-        [str(OPENSSL), "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost", "-addext",
-         "subjectAltName=DNS:localhost", "-keyout", str(folder / "tls.key"), "-out", str(folder / "tls.crt")],
-        check=True, capture_output=True,
-    )  # fmt: skip
+    certificate(folder)
     inbox = Inbox.open(str(folder / "inbox.sqlite"))
     with receiving(inbox) as behind:
-        text = (ROOT / "deploy" / "nginx" / "hr-centra.conf").read_text("utf-8")
-        for shipped, here in {
+        replaced = {
             "listen 443 ssl": f"listen 127.0.0.1:{port} ssl", "/etc/hr-centra/": f"{folder}/",
             "127.0.0.1:3081": f"127.0.0.1:{behind}",
-        }.items():  # fmt: skip
-            assert shipped in text
-            text = text.replace(shipped, here)
-        (folder / "hr-centra.conf").write_text(text, encoding="utf-8")
-        main = MAIN.format(folder=folder, user="user root;" if os.geteuid() == 0 else "")
-        (folder / "nginx.conf").write_text(main, encoding="utf-8")
-        nginx = subprocess.Popen([str(NGINX), "-p", str(folder), "-c", str(folder / "nginx.conf")])
+        }  # fmt: skip
+        nginx = started(folder, "hr-centra.conf", replaced)
         found = Outside(port, str(folder / "tls.crt"), inbox)
         try:
             until(lambda: _is_up(found))

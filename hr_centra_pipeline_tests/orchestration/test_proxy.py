@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import os
 import re
-import shutil
 import socket
 import ssl
 import subprocess
@@ -21,25 +20,10 @@ import dagster as dg
 import pytest
 import requests
 
+from hr_centra_pipeline_tests.nginx import OPENSSL, ROOT, certificate, needs_nginx, started
 from hr_centra_pipeline_tests.receivers import free_port
 
-ROOT = Path(__file__).parents[2]
-NGINX = shutil.which("nginx") or ("/usr/sbin/nginx" if Path("/usr/sbin/nginx").exists() else None)
-OPENSSL = shutil.which("openssl")
-MAIN = """
-{user} daemon off; pid {folder}/nginx.pid; error_log {folder}/error.log;
-events {{}}
-http {{
-    access_log off;
-    client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/f;
-    uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
-    include {folder}/hr-centra.conf;
-}}
-"""
-
-pytestmark = pytest.mark.skipif(
-    not NGINX or not OPENSSL, reason="nginx and openssl are not installed (apt-get install nginx-light)"
-)
+pytestmark = needs_nginx
 
 
 @dataclass(frozen=True)
@@ -97,34 +81,19 @@ def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
     for name, users in (("operators", ["anna"]), ("viewers", ["anna", "victor"])):
         lines = [f"{user}:{hashed(f'{user}-password')}" for user in users]
         (folder / f"{name}.htpasswd").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    subprocess.run(
-        [str(OPENSSL), "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost", "-addext",
-         "subjectAltName=DNS:localhost,IP:127.0.0.1", "-keyout", str(folder / "tls.key"), "-out", str(folder / "tls.crt")],
-        check=True, capture_output=True,
-    )  # fmt: skip
-    text = (ROOT / "deploy" / "nginx" / "hr-centra.conf").read_text(encoding="utf-8")
-    for shipped, here in {
+    certificate(folder)
+    replaced = {
         "listen 443 ssl": f"listen 127.0.0.1:{outside} ssl", "/etc/hr-centra/": f"{folder}/",
         "127.0.0.1:3000": f"127.0.0.1:{operators}",
         "127.0.0.1:3001": f"127.0.0.1:{viewers}",
-    }.items():  # fmt: skip
-        assert shipped in text
-        text = text.replace(shipped, here)
-    (folder / "hr-centra.conf").write_text(text, encoding="utf-8")
-    (folder / "nginx.conf").write_text(
-        MAIN.format(folder=folder, user="user root;" if os.geteuid() == 0 else ""), encoding="utf-8"
-    )
+    }  # fmt: skip
     with dg.DagsterInstance.from_config(str(folder / "dagster")) as instance:
         instance.get_runs_count()  # its SQLite files are made once, not by two servers at the same moment
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("DAGSTER_", "HR_CENTRA_"))}
     environment["DAGSTER_HOME"] = str(folder / "dagster")
     with ExitStack() as stack:
         servers = [started_by("ui", operators, environment), started_by("viewer", viewers, environment)]
-        servers.append(
-            subprocess.Popen(
-                [str(NGINX), "-p", str(folder), "-c", str(folder / "nginx.conf")], stderr=subprocess.DEVNULL
-            )
-        )
+        servers.append(started(folder, "hr-centra.conf", replaced))
         for server in servers:
             stack.callback(server.wait)
             stack.callback(server.terminate)

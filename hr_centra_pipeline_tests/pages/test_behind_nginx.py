@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
-import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -19,25 +16,11 @@ import pytest
 import requests
 
 from hr_centra_pipeline.decisions.decision_store import DecisionStore
+from hr_centra_pipeline_tests.nginx import certificate, needs_nginx, started
 from hr_centra_pipeline_tests.pages.serving import PROXY_SECRET, Served, people_file, served
 from hr_centra_pipeline_tests.receivers import free_port
 
-ROOT = Path(__file__).parents[2]
-NGINX = shutil.which("nginx") or ("/usr/sbin/nginx" if Path("/usr/sbin/nginx").exists() else None)
-OPENSSL = shutil.which("openssl")
-MAIN = """
-{user} daemon off; pid {folder}/nginx.pid; error_log {folder}/error.log;
-events {{}}
-http {{
-    client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/f;
-    uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
-    include {folder}/hr-centra-pages.conf;
-}}
-"""
-
-pytestmark = pytest.mark.skipif(
-    not NGINX or not OPENSSL, reason="nginx and openssl are not installed (apt-get install nginx-light)"
-)
+pytestmark = needs_nginx
 
 
 class _Oidc(BaseHTTPRequestHandler):
@@ -79,34 +62,21 @@ class Front:
 def front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
     folder, home, port = tmp_path_factory.mktemp("front"), tmp_path_factory.mktemp("home"), free_port()
     people_file(home, by="proxy", anna=["decide"])
-    subprocess.run(
-        [str(OPENSSL), "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost", "-addext",
-         "subjectAltName=DNS:localhost,IP:127.0.0.1", "-keyout", str(folder / "tls.key"), "-out", str(folder / "tls.crt")],
-        check=True, capture_output=True,
-    )  # fmt: skip
+    certificate(folder)
     with ExitStack() as stack:
         login = ThreadingHTTPServer(("127.0.0.1", 0), _Oidc)
         threading.Thread(target=login.serve_forever, daemon=True).start()
         stack.callback(login.shutdown)
         site = stack.enter_context(served(home, {"HR_CENTRA_PAGES_URL": "https://pages.example.com"}))
-        text = (ROOT / "deploy" / "nginx" / "hr-centra-pages.conf").read_text(encoding="utf-8")
-        for shipped, here in {
-            "listen 443 ssl": f"listen 127.0.0.1:{port} ssl", "/etc/hr-centra/": f"{folder}/",
-            "/var/log/nginx/": f"{folder}/", "127.0.0.1:3080": site.address.removeprefix("http://"),
-            "127.0.0.1:4180": f"127.0.0.1:{login.server_address[1]}",
-        }.items():  # fmt: skip
-            assert shipped in text
-            text = text.replace(shipped, here)
-        (folder / "hr-centra-pages.conf").write_text(text, encoding="utf-8")
         (folder / "pages-proxy-secret.conf").write_text(
             f'proxy_set_header X-Hr-Centra-Proxy-Secret "{PROXY_SECRET}";\n', encoding="utf-8"
         )
-        (folder / "nginx.conf").write_text(
-            MAIN.format(folder=folder, user="user root;" if os.geteuid() == 0 else ""), encoding="utf-8"
-        )
-        server = subprocess.Popen(
-            [str(NGINX), "-p", str(folder), "-c", str(folder / "nginx.conf")], stderr=subprocess.DEVNULL
-        )
+        replaced = {
+            "listen 443 ssl": f"listen 127.0.0.1:{port} ssl", "/etc/hr-centra/": f"{folder}/",
+            "/var/log/nginx/": f"{folder}/", "127.0.0.1:3080": site.address.removeprefix("http://"),
+            "127.0.0.1:4180": f"127.0.0.1:{login.server_address[1]}",
+        }  # fmt: skip
+        server = started(folder, "hr-centra-pages.conf", replaced, logs=True)
         stack.callback(server.wait)
         stack.callback(server.terminate)
         found, deadline = Front(folder, port, site), time.monotonic() + 30
